@@ -10,6 +10,7 @@
 pub mod archive;
 pub mod matrix;
 pub mod process;
+pub mod project;
 pub mod provision;
 pub mod report;
 pub mod run;

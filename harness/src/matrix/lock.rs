@@ -87,6 +87,15 @@ pub struct PinnedPackage {
     pub sha256: String,
 }
 
+impl PinnedPackage {
+    /// The archive's name of its architecture, which its file's name ends in.
+    #[must_use]
+    pub fn architecture(&self) -> &str {
+        let stem = self.path.strip_suffix(".deb").unwrap_or(&self.path);
+        stem.rsplit('_').next().unwrap_or_default()
+    }
+}
+
 /// One kernel, pinned.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,0 +1,152 @@
+//! Runs the tests of one bundle in a guest, each in a process of its own.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use globset::GlobMatcher;
+
+use super::libtest::{self, Ended};
+use super::outcome::{TestRecord, TestResult};
+use crate::matrix::{Expectations, Tests};
+use crate::provision::{Bundle, TestExecutable};
+use crate::vm::{Exit, Output, Session, SshError, Vm};
+
+/// How tests are chosen and judged; the same for every cell.
+#[derive(Clone, Debug)]
+pub struct TestOptions {
+    /// Which tests of an executable there are.
+    pub tests: Tests,
+    /// Only those whose path matches one of these; all when there is none.
+    pub only: Vec<GlobMatcher>,
+    /// Environment in the guest.
+    pub env: BTreeMap<String, String>,
+    /// How long one test may run.
+    pub deadline: Duration,
+    /// What is known to fail.
+    pub expectations: Expectations,
+}
+
+/// One test, found in an executable.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) executable: TestExecutable,
+    pub(super) name: String,
+}
+
+/// Asks every executable of the bundle for its tests.
+pub(super) async fn list(
+    session: &Session,
+    bundle: &Bundle,
+    options: &TestOptions,
+) -> Result<Result<Vec<Listed>, String>, SshError> {
+    /// Listing prints names and runs nothing, so a minute is ample, even under emulation.
+    const DEADLINE: Duration = Duration::from_secs(60);
+    let mut found = Vec::new();
+    for executable in &bundle.executables {
+        let path = format!("{}/{}", bundle.guest_directory(), executable.file);
+        let which = match options.tests {
+            Tests::Ignored => "--ignored ",
+            Tests::All => "",
+        };
+        let command = format!("{} --list {which}--format terse", quote(&path));
+        let output = session.run(&command, DEADLINE).await?;
+        if output.exit != Exit::Code(0) {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Ok(Err(format!("`{command}` ended with {}: {}", output.exit, said.trim())));
+        }
+        let names = libtest::listed(&String::from_utf8_lossy(&output.stdout));
+        let chosen = |name: &String| options.only.is_empty() || options.only.iter().any(|glob| glob.is_match(name));
+        found.extend(names.into_iter().filter(chosen).map(|name| Listed { executable: executable.clone(), name }));
+    }
+    Ok(Ok(found))
+}
+
+/// Runs one test. Its output goes to a log in `directory`; what the kernel complains of meanwhile counts against it.
+///
+/// An error means that the session is gone, and most likely the guest with it.
+pub(super) async fn run(
+    vm: &Vm,
+    session: &Session,
+    bundle: &Bundle,
+    cell: &str,
+    test: &Listed,
+    options: &TestOptions,
+    directory: &Path,
+) -> Result<TestRecord, (TestRecord, SshError)> {
+    let mark = vm.console().mark();
+    let started = Instant::now();
+    let answer = session.run(&command(bundle, test, options), options.deadline).await;
+    let mut record = TestRecord {
+        binary: test.executable.name.clone(),
+        name: test.name.clone(),
+        result: TestResult::NotRun,
+        seconds: started.elapsed().as_secs_f64(),
+        message: None,
+        expected_failure: options.expectations.reason(cell, &test.name).map(ToOwned::to_owned),
+        log: None,
+    };
+    match answer {
+        Ok(output) => {
+            let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            let ended = match &output.exit {
+                Exit::Code(code) => Ended::Code(*code),
+                Exit::Signal(name) => Ended::Signal(name.clone()),
+            };
+            (record.result, record.message) = libtest::judge(&ended, &stdout, &stderr);
+            record.log = write_log(directory, test, &output);
+        }
+        Err(SshError::Deadline { .. }) => {
+            record.result = TestResult::TimedOut;
+            record.message = Some(format!("still running after {} s", options.deadline.as_secs()));
+        }
+        Err(error) => {
+            record.message = Some("the VM was lost while it ran".into());
+            return Err((record, error));
+        }
+    }
+    if let Some(complaint) = vm.console().complaints_since(mark).into_iter().next() {
+        let kernel = format!("the kernel complained: {}", complaint.title);
+        record.message = Some(record.message.map_or(kernel.clone(), |message| format!("{message}\n{kernel}")));
+        if record.result == TestResult::Passed {
+            record.result = TestResult::Failed;
+        }
+    }
+    Ok(record)
+}
+
+/// The guest's command line for one test.
+fn command(bundle: &Bundle, test: &Listed, options: &TestOptions) -> String {
+    let env: String = options.env.iter().map(|(key, value)| format!("{}={} ", key, quote(value))).collect();
+    let directory = bundle.guest_directory();
+    let which = match options.tests {
+        Tests::Ignored => "--ignored",
+        Tests::All => "--include-ignored",
+    };
+    format!(
+        "cd /tmp && exec env {env}{}/{} {which} --exact {} --nocapture --test-threads=1",
+        quote(&directory),
+        quote(&test.executable.file),
+        quote(&test.name)
+    )
+}
+
+/// Writes what the test printed, for a person: its standard output, then its standard error.
+fn write_log(directory: &Path, test: &Listed, output: &Output) -> Option<String> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = format!("{}-{}", test.executable.file, test.name.replace("::", ".")).chars().map(plain).collect();
+    // Names of files end at 255 bytes; the executable and the beginning of the test's path tell enough.
+    let file = format!("{}.log", name.chars().take(200).collect::<String>());
+    let text = [&output.stdout[..], b"\n--- stderr ---\n", &output.stderr].concat();
+    // A full disk must not change a verdict; `run.json`, which is written next, reports it.
+    std::fs::write(directory.join(&file), text).ok().map(|()| file)
+}
+
+/// `text` as one word of a shell's command line.
+pub(super) fn quote(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_=./:,+@%".contains(&b);
+    if !text.is_empty() && text.bytes().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
