@@ -1,0 +1,120 @@
+//! [`Lock`]: a flock(2) on a file that is there only while the lock is held, and the sessions that are built on it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::archive::store::StoreError;
+
+/// A lock that this process holds. Dropping it removes its file and releases it.
+#[derive(Debug)]
+pub(super) struct Lock {
+    path: PathBuf,
+    file: File,
+    removes: bool,
+}
+
+impl Lock {
+    /// Takes the lock at `path`, as soon as nobody else holds it.
+    pub(super) fn wait(path: &Path) -> Result<Self, StoreError> {
+        loop {
+            let file = open(path)?;
+            match file.lock() {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(StoreError::at("lock", path)(error)),
+            }
+            if is_at(&file, path) {
+                return Ok(Self { path: path.to_owned(), file, removes: true });
+            }
+        }
+    }
+
+    /// Takes the lock at `path`, or gives `None` when somebody holds it.
+    pub(super) fn attempt(path: &Path) -> Result<Option<Self>, StoreError> {
+        let file = open(path)?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, path) => Ok(Some(Self { path: path.to_owned(), file, removes: true })),
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(StoreError::at("lock", path)(error)),
+        }
+    }
+
+    /// Releases the lock and leaves its file.
+    pub(super) fn release_only(mut self) {
+        self.removes = false;
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if self.removes && is_at(&self.file, &self.path) {
+            // A file that stays does no harm: whoever opens it next finds it unlocked.
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(StoreError::at("open", path))
+}
+
+/// Whether `file` is still the one at `path`: the holder before us may have removed it between our open and our lock, and
+/// then somebody else can hold a new one.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(held), Ok(there)) => (held.dev(), held.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+/// A new directory in `tmp`, and the lock that says that its owner lives.
+pub(super) fn new_session(tmp: &Path) -> Result<(PathBuf, Lock), StoreError> {
+    loop {
+        let name = tempfile::Builder::new()
+            .prefix(&format!("{}-", std::process::id()))
+            .suffix(".lock")
+            .tempfile_in(tmp)
+            .and_then(|file| file.into_temp_path().keep().map_err(|error| error.error))
+            .map_err(StoreError::at("make a session in", tmp))?;
+        // Somebody who opens the store just now may take the new file for that of a dead process; then we try again.
+        let Some(lock) = Lock::attempt(&name)? else { continue };
+        let session = name.with_extension("");
+        fs::create_dir(&session).map_err(StoreError::at("make the directory", &session))?;
+        return Ok((session, lock));
+    }
+}
+
+/// The sessions of other processes that live, each with the path of its lock file.
+pub(super) fn live_sessions(tmp: &Path, own: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut live = Vec::new();
+    for path in lock_files(tmp)? {
+        if path.with_extension("") != own && Lock::attempt(&path)?.is_none() {
+            live.push(path);
+        }
+    }
+    Ok(live)
+}
+
+/// Removes what dead processes left in `tmp`.
+pub(super) fn remove_dead_sessions(tmp: &Path) -> Result<(), StoreError> {
+    for path in lock_files(tmp)? {
+        // The lock is held until its directory is gone, and removes its own file then.
+        if let Some(_dead) = Lock::attempt(&path)? {
+            let session = path.with_extension("");
+            match fs::remove_dir_all(&session) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::at("remove the leftovers", &session)(error)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lock_files(tmp: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = fs::read_dir(tmp).map_err(StoreError::at("list", tmp))?;
+    let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    Ok(paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect())
+}
