@@ -83,8 +83,7 @@ fn kernels(arch: Arch, cells: &[&CellOutcome]) -> Grid {
 
 /// What a cell amounts to in a few words, with how long it took.
 fn cell_entry(cell: &CellOutcome) -> Entry {
-    let verdict = cell.verdict();
-    Entry { verdict, text: cell_text(cell), time: cell_time(cell) }
+    Entry { verdict: cell.verdict(), text: cell_text(cell), time: cell_time(cell) }
 }
 
 /// How long a cell took, empty for one that never began.
@@ -119,34 +118,28 @@ fn tests(arch: Arch, cells: &[&CellOutcome]) -> Option<Grid> {
                 keys.push(key);
                 entries.push(vec![None; cells.len()]);
             }
-            entries[place][column] = Some(Entry { verdict: mark_verdict(cell, test), ..Entry::mark() });
+            entries[place][column] = Some(Entry::mark(mark_verdict(cell, test)));
         }
     }
     for (column, cell) in cells.iter().enumerate().filter(|(_, cell)| cell.tests().is_empty()) {
-        let entry = Entry { verdict: cell.verdict(), ..Entry::mark() };
-        entries.iter_mut().for_each(|row| row[column] = Some(entry.clone()));
+        entries.iter_mut().for_each(|row| row[column] = Some(Entry::mark(cell.verdict())));
     }
     let mut uses: HashMap<&str, usize> = HashMap::new();
     keys.iter().for_each(|(_, name)| *uses.entry(name).or_default() += 1);
     let label = |(binary, name): (&str, &str)| {
         text::one_line(&if uses[name] > 1 { format!("{binary} {name}") } else { name.to_owned() })
     };
-    let rows: Vec<Row> = keys
-        .into_iter()
-        .zip(entries)
-        .map(|(key, entries)| {
-            let mark = |entry: Entry| Entry { text: mark(entry.verdict).to_string(), ..entry };
-            Row { label: label(key), entries: entries.into_iter().map(|entry| entry.map(mark)).collect() }
-        })
-        .collect();
+    let rows: Vec<Row> =
+        keys.into_iter().zip(entries).map(|(key, entries)| Row { label: label(key), entries }).collect();
     let columns = cells.iter().map(|cell| text::fit_middle(&text::one_line(&cell.kernel.name), 16)).collect();
     let llvm = cells.first()?.llvm;
     (!rows.is_empty()).then(|| Grid { title: format!("{arch}, LLVM {llvm}"), columns, rows })
 }
 
 impl Entry {
-    fn mark() -> Self {
-        Self { verdict: Verdict::NotRun, text: String::new(), time: String::new() }
+    /// An entry of one column.
+    fn mark(verdict: Verdict) -> Self {
+        Self { verdict, text: mark(verdict).to_string(), time: String::new() }
     }
 }
 
@@ -181,11 +174,11 @@ pub(crate) fn mark(verdict: Verdict) -> char {
 /// What the marks mean, in the order in which a legend lists them.
 pub(crate) const LEGEND: [(char, &str); 7] = [
     ('✓', "pass"),
-    ('~', "passed after a retry"),
-    ('e', "failed as expected"),
+    ('~', "flaky"),
+    ('e', "expected failure"),
     ('✗', "FAIL"),
-    ('?', "passed unexpectedly"),
-    ('!', "lost or timed out"),
+    ('?', "unexpected pass"),
+    ('!', "lost or timeout"),
     ('–', "not run"),
 ];
 

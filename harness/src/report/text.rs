@@ -168,7 +168,8 @@ mod tests {
 
     #[test]
     fn cut_text_fits_whatever_its_script() {
-        for text in ["plain ascii words", "日本語日本語日本語", "naïve café ünïcödé", "👩‍👩‍👧 family"] {
+        for text in ["plain ascii words", "日本語日本語日本語", "naïve café ünïcödé", "👩‍👩‍👧 family"]
+        {
             for columns in 1..20 {
                 assert!(width(&fit(text, columns)) <= columns, "{text} {columns}");
                 assert!(width(&fit_middle(text, columns)) <= columns, "{text} {columns}");

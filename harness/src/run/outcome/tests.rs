@@ -60,12 +60,7 @@ fn a_test_is_judged_by_result_and_expectation() {
 fn a_complete_attempt_is_as_bad_as_its_worst_test() {
     let pass = || test(Passed, false);
     check(vec![attempt(vec![pass(), pass()], None)], Verdict::Pass, 0, None);
-    check(
-        vec![attempt(vec![pass(), test(Failed, false)], None)],
-        Verdict::Fail,
-        4,
-        Some("sees_exec: left != right"),
-    );
+    check(vec![attempt(vec![pass(), test(Failed, false)], None)], Verdict::Fail, 4, Some("sees_exec: left != right"));
     check(
         vec![attempt(vec![test(Failed, true), pass()], None)],
         Verdict::Xfail,
@@ -112,7 +107,12 @@ fn a_loss_hides_no_failure_and_a_failure_no_loss_of_the_exit_code() {
         4,
         Some("sees_exec: left != right"),
     );
-    check(vec![attempt(vec![], lost(Verdict::Fail, PhaseName::Build))], Verdict::Fail, 4, Some("in build: kernel panic"));
+    check(
+        vec![attempt(vec![], lost(Verdict::Fail, PhaseName::Build))],
+        Verdict::Fail,
+        4,
+        Some("in build: kernel panic"),
+    );
 }
 
 #[test]
