@@ -127,6 +127,12 @@ impl Archive {
         &self.store
     }
 
+    /// Who is told how downloads go.
+    #[must_use]
+    pub fn progress(&self) -> &dyn Progress {
+        &*self.progress
+    }
+
     /// The index of `suite`, for example `trixie-backports`: the one in the store, or the mirror's when there is none.
     ///
     /// # Errors

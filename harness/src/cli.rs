@@ -1,16 +1,16 @@
 //! The command line: [`args::Cli`] is what was typed, [`main`] does it, and each larger command has a module of its own.
 
 pub mod args;
-mod bench;
+//mod bench;
 mod cache;
-mod doctor;
+//mod doctor;
 mod environment;
 mod failure;
 mod plan;
 mod report;
 mod run;
 mod screen;
-mod shell;
+//mod shell;
 mod update;
 mod workshop;
 
@@ -49,11 +49,12 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Plan(args) => plan::plan(&args),
         Command::Update(args) => update::update(args).await,
         Command::Report(args) => report::report(&args),
-        Command::Shell(args) => shell::shell(args).await,
-        Command::Doctor(args) => doctor::doctor(args).await,
+        //Command::Shell(args) => shell::shell(args).await,
+        //Command::Doctor(args) => doctor::doctor(args).await,
         Command::Cache { command } => cache::cache(command).await,
         Command::Exec(args) => environment::exec(args).await,
-        Command::Bench { command } => bench::bench(command).await,
+        //Command::Bench { command } => bench::bench(command).await,
+        Command::Shell(_)|Command::Doctor(_)|Command::Bench{..} => Ok(1),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ukci", &mut std::io::stdout());
             Ok(0)

@@ -12,6 +12,7 @@ mod text;
 pub use arch::Arch;
 pub use expect::{Expectation, Expectations};
 pub use lock::{KernelLock, LockError, PinnedKernel, PinnedPackage, Series};
+pub(crate) use plan::matcher;
 pub use plan::{Cell, Filter, Job, Plan, PlanError};
 pub use spec::{ArchSpec, ArchiveSpec, ExcludeSpec, GuestSpec, KernelSpec, LlvmSpec, MatrixSpec, ProjectSpec, Tests};
 pub use text::SpecError;

@@ -1,5 +1,6 @@
 //! Turns what the store holds into the inputs of a VM: kernel, guest image, bundle, QEMU. Main type: [`Provisioner`].
 
+pub mod accel;
 pub mod bundle;
 pub mod guest;
 pub mod initramfs;
@@ -13,12 +14,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use thiserror::Error;
 use tokio::sync::{Mutex, OnceCell};
 
+pub use self::accel::{AccelError, AccelWish};
 pub use self::bundle::{Bundle, BundleError, TestExecutable};
 pub use self::kernel::{Kernel, KernelError};
 pub use self::toolchain::{Toolchain, ToolchainError};
@@ -39,10 +41,8 @@ pub struct VmInputs {
     pub qemu: Rc<Qemu>,
     /// The kernel.
     pub kernel: Kernel,
-    /// How long each stage may take.
-    pub deadlines: Deadlines,
-    arch: Arch,
-    accel: Accel,
+    /// The guest's architecture.
+    pub arch: Arch,
     /// The initramfs but for what changes with the run: user land, then modules where the kernel has some.
     segments: Vec<PathBuf>,
 }
@@ -65,6 +65,9 @@ pub enum ProvisionError {
     /// An initramfs could not be made.
     #[error(transparent)]
     Initramfs(#[from] InitramfsError),
+    /// Guests cannot be run as asked.
+    #[error(transparent)]
+    Accel(#[from] AccelError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -90,13 +93,14 @@ pub struct Provisioner {
     archive: Arc<Archive>,
     project: Project,
     locked: bool,
-    accel: Accel,
+    wish: AccelWish,
     logs: PathBuf,
     keys: RunKeys,
     guest: GuestSpec,
     /// On the store's file system, and gone with the provisioner.
     scratch: TempDir,
     qemu: OncePer<Arch, Rc<Qemu>>,
+    accel: OncePer<Arch, Accel>,
     base: OncePer<Arch, PathBuf>,
     bundles: OncePer<(Arch, u32), Result<BuiltBundle, NoBundle>>,
     /// Cargo works on one bundle at a time: its own lock would make the others wait as well.
@@ -121,18 +125,19 @@ impl Provisioner {
     ///
     /// # Errors
     /// When the run's keys or its scratch directory cannot be made.
-    pub fn new(archive: Arc<Archive>, project: Project, accel: Accel, locked: bool, logs: &Path) -> Result<Self, ProvisionError> {
+    pub fn new(archive: Arc<Archive>, project: Project, wish: AccelWish, locked: bool, logs: &Path) -> Result<Self, ProvisionError> {
         let scratch = archive.store().scratch()?;
         Ok(Self {
             archive,
             project,
             locked,
-            accel,
+            wish,
             logs: logs.to_owned(),
             keys: RunKeys::generate(),
             guest: GuestSpec::built_in()?,
             scratch,
             qemu: Mutex::default(),
+            accel: Mutex::default(),
             base: Mutex::default(),
             bundles: Mutex::default(),
             cargo: Mutex::default(),
@@ -155,8 +160,34 @@ impl Provisioner {
         if let Some(modules) = &kernel.modules {
             segments.push(self.modules(&kernel, modules).await?);
         }
-        let deadlines = Deadlines::new(job.arch, self.accel, self.boot_timeout(job.arch));
-        Ok(VmInputs { qemu, kernel, deadlines, arch: job.arch, accel: self.accel, segments })
+        Ok(VmInputs { qemu, kernel, arch: job.arch, segments })
+    }
+
+    /// How guests like `inputs` are run; the first caller finds out.
+    ///
+    /// # Errors
+    /// When KVM was asked for and does not work, or the probe's machine cannot be made.
+    pub async fn accel(&self, inputs: &VmInputs) -> Result<Accel, ProvisionError> {
+        let cell = once(&self.accel, inputs.arch).await;
+        let found = cell.get_or_try_init(|| async {
+            if self.wish == AccelWish::Tcg {
+                return Ok(Accel::Tcg);
+            }
+            let probe = self.machine_with(inputs, &[], Accel::Kvm).await?;
+            let works = accel::kvm_works(&self.archive, inputs, probe).await?;
+            let (accel, why_not) = self.wish.decide(works)?;
+            if let Some(why) = why_not {
+                self.archive.progress().warn(&format!("guests are emulated, which is slower: {why}"));
+            }
+            Ok::<_, ProvisionError>(accel)
+        });
+        found.await.copied()
+    }
+
+    /// How long the stages of a VM may take.
+    #[must_use]
+    pub fn deadlines(&self, arch: Arch, accel: Accel) -> Deadlines {
+        Deadlines::new(arch, accel, self.boot_timeout(arch))
     }
 
     /// The machine that boots `inputs` with `bundles`; its initramfs is made now.
@@ -164,6 +195,11 @@ impl Provisioner {
     /// # Errors
     /// When the initramfs cannot be made.
     pub async fn machine(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>]) -> Result<MachineSpec, ProvisionError> {
+        let accel = self.accel(inputs).await?;
+        self.machine_with(inputs, bundles, accel).await
+    }
+
+    async fn machine_with(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>], accel: Accel) -> Result<MachineSpec, ProvisionError> {
         let mut segments = inputs.segments.clone();
         for bundle in bundles {
             if let Ok(built) = self.built(inputs.arch, bundle.llvm).await {
@@ -186,12 +222,13 @@ impl Provisioner {
         let guest = self.project.spec.guest;
         Ok(MachineSpec {
             arch: inputs.arch,
-            accel: inputs.accel,
+            accel,
             vcpus: guest.vcpus,
             memory_mib: guest.memory_mib,
             kernel: inputs.kernel.image.clone(),
             initrd,
             network: guest.network,
+            time: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs()),
         })
     }
 
@@ -290,7 +327,7 @@ impl Provisioner {
         const DEADLINE: Duration = Duration::from_secs(120);
         let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
         let version = Command::new(&rustc).arg("-vV").capture().run(DEADLINE).await?.stdout;
-        let key = Key::new("relay", [guest::relay_source().as_bytes(), &version, arch.rust_target().as_bytes()]);
+        let key = Key::new("relay", [guest::RELAY.as_bytes(), &version, arch.rust_target().as_bytes()]);
         let store = self.archive.store();
         if let Some(directory) = store.derived(&key)? {
             return Ok(directory.join("relay"));
@@ -329,7 +366,7 @@ impl Provisioner {
 }
 
 /// Runs blocking work on another thread. It must not spawn processes (see [`crate::process`]).
-async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         // The thread panicked: a bug, which goes on where its author will see it.

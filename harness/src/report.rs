@@ -1,10 +1,10 @@
 //! Turns events and outcomes into text: [`Terminal`] while a run goes on; `run.json`, `summary.md`, `junit.xml` and a table after it.
 
-pub mod json;
-pub mod junit;
-pub mod markdown;
-pub mod table;
-pub mod terminal;
+mod json;
+mod junit;
+mod markdown;
+mod table;
+mod terminal;
 
 mod finding;
 mod grid;
@@ -12,8 +12,13 @@ mod text;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+pub use json::{ReadError, read};
+pub use junit::write as write_junit;
+pub use markdown::render as markdown;
+pub use table::render as write_table;
 pub use terminal::{Draw, Terminal};
 pub use text::Style;
 
@@ -61,14 +66,21 @@ pub fn append_step_summary(path: &Path, markdown: &str) -> io::Result<()> {
 /// Replaces the file as a whole: a reader, and whoever comes after a kill, sees the old text or the new one. A run has one
 /// writer, so the name of the temporary file is fixed and a killed run leaves at most one.
 fn write_atomically(dir: &Path, name: &str, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let temporary = dir.join(format!(".{name}.tmp"));
-    let replace = || {
-        let mut file = File::create(&temporary)?;
-        write(&mut file)?;
-        fs::rename(&temporary, dir.join(name))
-    };
-    replace()
+    replace_file(&dir.join(name), write)
         .map_err(|error| io::Error::new(error.kind(), format!("cannot write `{}`: {error}", dir.join(name).display())))
+}
+
+/// Replaces the file `path` by what `write` writes, in one step: whoever reads it sees all of the old or all of the new.
+///
+/// # Errors
+///
+/// Fails when it cannot be written; the one of before is then still there.
+pub fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().permissions(fs::Permissions::from_mode(0o644)).tempfile_in(directory)?;
+    write(file.as_file_mut())?;
+    file.persist(path)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ impl<'a> Row<'a> {
             EntryKind::Blob => "download",
             EntryKind::Tree => "tree",
         };
-        let idle = SystemTime::now().duration_since(entry.used).unwrap_or_default();
+        let idle = SystemTime::now().duration_since(entry.last_used).unwrap_or_default();
         Self { kind, id: &entry.id, name: &entry.name, bytes: entry.bytes, idle_seconds: idle.as_secs() }
     }
 }

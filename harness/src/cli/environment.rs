@@ -4,12 +4,13 @@ use std::os::unix::process::ExitStatusExt;
 
 use super::args::ExecArgs;
 use super::failure::Failure;
+use super::screen::Screen;
 use super::workshop::Workshop;
 use crate::matrix::Arch;
 use crate::process::Command;
 
 pub(super) async fn exec(args: ExecArgs) -> Result<u8, Failure> {
-    let workshop = Workshop::open(args.matrix.matrix.as_deref())?;
+    let workshop = Workshop::open(args.matrix.matrix.as_deref(), Screen::new(false))?;
     let spec = &workshop.project.spec;
     let newest = spec.llvm_versions().first().copied();
     let llvm = match args.llvm {

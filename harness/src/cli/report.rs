@@ -20,7 +20,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
         ReportFormat::Json => text,
         ReportFormat::Junit => {
             let mut xml = Vec::new();
-            report::junit(&outcome, &mut xml).map_err(|error| Failure::Broken(error.to_string()))?;
+            report::write_junit(&outcome, &mut xml).map_err(|error| Failure::Broken(error.to_string()))?;
             String::from_utf8_lossy(&xml).into_owned()
         }
     };

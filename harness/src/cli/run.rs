@@ -11,13 +11,12 @@ use super::failure::Failure;
 use super::screen::{self, RunObserver, Screen};
 use super::workshop::Workshop;
 use crate::matrix::{Arch, Plan, matcher};
-use crate::provision::Provisioner;
+use crate::provision::{AccelWish, Provisioner};
 use crate::report;
 use crate::run::directory::RunDirectory;
 use crate::run::event::Event;
 use crate::run::outcome::{HostId, RunOutcome, Verdict};
 use crate::run::{Record, TestOptions, execute_plan, untouched_cells};
-use crate::vm::AccelWish;
 
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let workshop = Workshop::open(args.matrix.matrix.as_deref(), Screen::new(args.no_progress))?;
@@ -84,7 +83,7 @@ pub(super) fn table(outcome: &RunOutcome, directory: &std::path::Path) -> String
     let shown = here.and_then(|here| directory.strip_prefix(here).ok()).unwrap_or(directory);
     let mut text = Vec::new();
     // OK because writing to memory does not fail.
-    drop(report::table(outcome, shown, screen::style(&std::io::stdout()), &mut text));
+    drop(report::write_table(outcome, shown, screen::style(&std::io::stdout()), &mut text));
     String::from_utf8_lossy(&text).into_owned()
 }
 

@@ -1,5 +1,6 @@
 //! `ukci update`: pins the newest kernel of every series.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use super::args::UpdateArgs;
@@ -46,7 +47,7 @@ pub(super) async fn update(args: UpdateArgs) -> Result<u8, Failure> {
     })
     .await?;
     if !args.dry_run && !changes.is_empty() {
-        crate::report::replace_file(&project.lock_path, lock.to_text().as_bytes())
+        crate::report::replace_file(&project.lock_path, |file| file.write_all(lock.to_text().as_bytes()))
             .map_err(|error| Failure::Broken(format!("cannot write `{}`: {error}", project.lock_path.display())))?;
     }
     let verb = if args.dry_run { "would move" } else { "moved" };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::program::{self, MissingProgram, Origin, Program};
+use super::program::{self, MissingProgram, Program};
 use crate::archive::{Archive, ArchiveError};
 use crate::matrix::Arch;
 use crate::process::ProcessError;
@@ -73,7 +73,7 @@ pub async fn from_archive(archive: &Arc<Archive>, suite: &str, arch: Arch) -> Re
 }
 
 fn to_qemu(program: Program, version: String, firmware: Option<PathBuf>) -> Qemu {
-    Qemu { command: program.command, env: program.env, firmware, version, system: program.origin == Origin::System }
+    Qemu { command: program.command, env: program.env, firmware, version }
 }
 
 async fn version(program: &Program, name: &str) -> Result<String, QemuError> {

@@ -12,7 +12,7 @@ use super::execute::{self, TestOptions};
 use super::outcome::{KernelId, Loss, Phase, PhaseName, TestRecord, TestResult, Verdict};
 use super::record::Record;
 use crate::matrix::Job;
-use crate::provision::{Bundle, Provisioner, VmInputs};
+use crate::provision::{Bundle, NoBundle, Provisioner, VmInputs};
 use crate::vm::{Session, SshError, Vm, VmError};
 
 /// What every job of a run shares.
@@ -64,7 +64,7 @@ impl Runner<'_> {
                 Ok(bundle) => pending.push_back(bundle),
                 Err(error) => {
                     record.attempt(&cell, vec![phase(PhaseName::Build, started)]);
-                    record.loss(&cell, Loss { verdict: error.verdict(), phase: PhaseName::Build, reason: error.to_string() });
+                    record.loss(&cell, no_bundle(&error));
                     record.cell_finished(&cell);
                 }
             }
@@ -86,7 +86,7 @@ impl Runner<'_> {
         while !pending.is_empty() {
             number += 1;
             let mut phases = Vec::new();
-            let booted = self.boot(inputs, &pending, number, &mut phases).await;
+            let booted = self.boot(inputs, pending.make_contiguous(), number, &mut phases).await;
             for bundle in &pending {
                 record.attempt(&self.cell(bundle.llvm), phases.clone());
             }
@@ -127,18 +127,22 @@ impl Runner<'_> {
     async fn boot(
         &self,
         inputs: &VmInputs,
-        bundles: &VecDeque<Rc<Bundle>>,
+        bundles: &[Rc<Bundle>],
         number: usize,
         phases: &mut Vec<Phase>,
     ) -> Result<(Vm, Session), Loss> {
-        let started = Instant::now();
         self.enter(PhaseName::Boot);
         let lost = |phase, reason: String| Loss { verdict: Verdict::Lost, phase, reason };
         let logs = self.context.directory.attempt(&self.job.id, number);
         let logs = logs.map_err(|error| lost(PhaseName::Boot, error.to_string()))?;
-        let machine = self.context.provisioner.machine(inputs, bundles.iter().map(Rc::as_ref));
-        let machine = machine.await.map_err(|error| lost(PhaseName::Boot, error.to_string()))?;
-        let booted = Vm::boot(&inputs.qemu, machine, &logs, inputs.deadlines).await;
+        let provisioner = &self.context.provisioner;
+        let machine = provisioner.machine(inputs, bundles).await;
+        let machine = machine.map_err(|error| lost(PhaseName::Boot, error.to_string()))?;
+        self.context.record.host(machine.accel.name(), &inputs.qemu.version);
+        let deadlines = provisioner.deadlines(inputs.arch, machine.accel);
+        // The boot is QEMU's time; making the initramfs is ours.
+        let started = Instant::now();
+        let booted = Vm::boot(&inputs.qemu, machine, &logs, deadlines).await;
         phases.push(phase(PhaseName::Boot, started));
         let mut vm = booted.map_err(|error| vm_loss(PhaseName::Boot, &error))?;
         let started = Instant::now();
@@ -213,18 +217,17 @@ impl Runner<'_> {
     }
 
     /// Powers off. What the kernel still complains of by then counts against the test that ran last.
-    async fn power_off(&self, vm: Vm, session: Session, cell: Option<&String>) {
+    async fn power_off(&self, mut vm: Vm, session: Session, cell: Option<&String>) {
         let started = Instant::now();
         self.enter(PhaseName::PowerOff);
         let seen = vm.console().mark();
-        let console = vm.console().clone();
         if let Err(error) = vm.power_off(session).await {
             self.context.record.event(&Event::Warning(format!("{}: {error}", self.job.id)));
         }
         let Some(cell) = cell else { return };
         let record = &self.context.record;
         record.phase(cell, PhaseName::PowerOff, started.elapsed().as_secs_f64());
-        if let Some(complaint) = console.complaints_since(seen).into_iter().next() {
+        if let Some(complaint) = vm.console().complaints_since(seen).into_iter().next() {
             record.amend_last_test(cell, |test| {
                 if test.result == TestResult::Passed {
                     test.result = TestResult::Failed;
@@ -263,6 +266,14 @@ fn prevented(test: &execute::Listed) -> TestRecord {
         expected_failure: None,
         log: None,
     }
+}
+
+fn no_bundle(error: &NoBundle) -> Loss {
+    let verdict = match error {
+        NoBundle::Compile(_) => Verdict::Fail,
+        NoBundle::Toolchain(_) => Verdict::Lost,
+    };
+    Loss { verdict, phase: PhaseName::Build, reason: error.to_string() }
 }
 
 fn kernel_id(job: &Job, inputs: &VmInputs) -> KernelId {

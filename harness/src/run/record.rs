@@ -56,6 +56,13 @@ impl Record {
         observer.changed(outcome);
     }
 
+    /// Says how guests are run.
+    pub(super) fn host(&self, accel: &str, qemu: &str) {
+        let host = &mut self.shared.borrow_mut().outcome.host;
+        accel.clone_into(&mut host.accel);
+        qemu.clone_into(&mut host.qemu);
+    }
+
     /// Says what the kernel of a cell turned out to be.
     pub(super) fn kernel(&self, id: &str, kernel: super::outcome::KernelId) {
         self.change(id, |cell| cell.kernel = kernel);
