@@ -33,17 +33,32 @@ impl Finding<'_> {
         }
     }
 
-    /// The names of the cells, or how many there are when that is all of the run's.
+    /// The names of the cells, those of one kernel as `x86_64/6.12/llvm{21,22}`; or how many there are when that is all of
+    /// the run's.
     pub(crate) fn cell_list(&self, run: &RunOutcome, most: usize) -> Vec<String> {
         let hit = self.cells.len();
         if hit > 1 && hit == run.cells.len() {
             return vec![format!("all {hit} cells")];
         }
-        let mut names: Vec<String> = self.cells.iter().take(most).map(|cell| text::one_line(&cell.id)).collect();
-        if hit > most {
-            names.push(format!("and {} more", hit - most));
+        let kernels = self.cells.chunk_by(|one, other| one.arch == other.arch && one.kernel.name == other.kernel.name);
+        let mut names: Vec<String> = kernels.clone().take(most).map(name_kernel).collect();
+        let shown: usize = kernels.take(most).map(<[_]>::len).sum();
+        if hit > shown {
+            names.push(format!("and {} more", hit - shown));
         }
         names
+    }
+}
+
+/// The name that the cells of one kernel share.
+fn name_kernel(cells: &[&CellOutcome]) -> String {
+    match cells {
+        [cell] => text::one_line(&cell.id),
+        [first, ..] => {
+            let llvms: Vec<String> = cells.iter().map(|cell| cell.llvm.to_string()).collect();
+            format!("{}/{}/llvm{{{}}}", first.arch, text::one_line(&first.kernel.name), llvms.join(","))
+        }
+        [] => String::new(),
     }
 }
 

@@ -61,7 +61,8 @@ fn malformed(json: &str, source: serde_json::Error) -> ReadError {
     let whole = source.to_string();
     let message = whole.split_once(" at line ").map_or(whole.as_str(), |(message, _)| message).to_owned();
     // An error about a value stands behind its key; one about a field names the field itself.
-    let key = if message.contains(" field ") { None } else { key_before(json, line, column) };
+    let has_key = source.is_data() && !message.contains(" field ");
+    let key = if has_key { key_before(json, line, column) } else { None };
     ReadError::Malformed { key, line, column, message, source }
 }
 

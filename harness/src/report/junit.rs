@@ -34,16 +34,23 @@ fn suite(cell: &CellOutcome) -> TestSuite {
         Some(loss) => {
             let mut status = TestCaseStatus::non_success(kind(loss.verdict));
             describe(&mut status, loss.verdict, loss.first_line(), &loss.reason);
-            suite.add_test_case(TestCase::new(format!("vm: {}", loss.phase), status));
+            suite.add_test_case(whole_cell(cell, &format!("vm: {}", loss.phase), status));
         }
         None if cell.tests().is_empty() => {
             let mut status = TestCaseStatus::skipped();
             status.set_message(text::one_line(&cell.reason().unwrap_or_default()));
-            suite.add_test_case(TestCase::new("cell", status));
+            suite.add_test_case(whole_cell(cell, "cell", status));
         }
         None => {}
     }
     suite
+}
+
+/// A test case that stands for the cell rather than for a test.
+fn whole_cell(cell: &CellOutcome, name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(text::one_line(&cell.id)).set_time(duration(cell.seconds()));
+    case
 }
 
 fn case(cell: &CellOutcome, test: &TestRecord) -> TestCase {
@@ -85,9 +92,11 @@ fn rerun(test: &TestRecord) -> TestRerun {
 
 /// Says what happened, in a line and in full where that is more.
 fn describe(status: &mut TestCaseStatus, verdict: Verdict, line: &str, message: &str) {
-    status.set_type(verdict.name()).set_message(text::one_line(line));
+    let line = text::fit(&text::one_line(line), 300);
     let message = text::clean(message);
-    if message.lines().count() > 1 {
+    let more = message.trim() != line && !message.is_empty();
+    status.set_type(verdict.name()).set_message(line);
+    if more {
         status.set_description(message);
     }
 }

@@ -20,7 +20,11 @@ pub fn render(run: &RunOutcome) -> String {
     let mut out = String::new();
     let tally = Tally::of(run);
     let words: Vec<String> = tally.words().into_iter().map(|(_, words)| words).collect();
-    let icon = if run.exit_code() == 0 { "✅" } else { "❌" };
+    let icon = match (run.exit_code(), run.finished) {
+        (0 | 130, None) => "⏳",
+        (0, Some(_)) => "✅",
+        _ => "❌",
+    };
     _ = writeln!(out, "## {icon} {}: {}\n", text::count(tally.cells, "cell"), words.join(", "));
     _ = writeln!(
         out,
@@ -73,11 +77,11 @@ fn render_finding(finding: &Finding<'_>, run: &RunOutcome, out: &mut String) {
         subject if subject.is_empty() => String::new(),
         subject => format!(" <code>{}</code>", escape_html(&subject)),
     };
-    let line = escape_html(&text::fit(&finding.line, 200));
+    let line = text::fit(&finding.line, 200);
     let count = text::count(finding.cells.len(), "cell");
     let word = text::word(finding.verdict);
-    _ = writeln!(out, "<details><summary><b>{word}</b>{subject} ({count}): {line}</summary>\n");
-    if finding.message != finding.line {
+    _ = writeln!(out, "<details><summary><b>{word}</b>{subject} ({count}): {}</summary>\n", escape_html(&line));
+    if finding.message != line {
         fenced(&cut(&finding.message), "text", out);
     }
     _ = writeln!(out, "In {}.", escape(&finding.cell_list(run, MOST_CELLS).join(", ")));
@@ -140,8 +144,14 @@ fn fenced(content: &str, language: &str, out: &mut String) {
 /// The text as Markdown that shows it as it is, also within a table.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for char in text.chars() {
+    let mut chars = text.chars().peekable();
+    let mut in_word = false;
+    while let Some(char) = chars.next() {
+        let joins = in_word && chars.peek().is_some_and(|next| next.is_alphanumeric());
+        in_word = char.is_alphanumeric();
         match char {
+            // Within a word it emphasises nothing, and the file is read as it is too.
+            '_' if joins => escaped.push('_'),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),

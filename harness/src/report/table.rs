@@ -131,7 +131,7 @@ fn render_finding(finding: &Finding<'_>, run: &RunOutcome, directory: &Path, sty
         lines.extend([subject, text::fit(&finding.line, room)]);
     }
     lines.extend(cells);
-    if let Some(log) = &finding.log {
+    if let Some(log) = finding.log.as_ref().filter(|_| !finding.verdict.is_expected()) {
         lines.push(log_path(directory, log, room));
     }
     for (index, line) in lines.iter().enumerate() {

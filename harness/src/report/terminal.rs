@@ -127,12 +127,14 @@ impl Terminal {
     /// `pass     x86_64/6.12/llvm22  9/9  4.2 s  [3/9]`, and a reason where the verdict needs one.
     fn cell_line(&self, cell: &CellOutcome) -> String {
         let verdict = cell.verdict();
-        let count = grid::cell_text(cell).replace(text::word(verdict), "");
+        let loss = cell.attempts.last().and_then(|attempt| attempt.loss.as_ref());
+        let ended_by_loss = loss.is_some_and(|loss| loss.verdict == verdict);
+        let count = if ended_by_loss { String::new() } else { grid::cell_text(cell).replace(text::word(verdict), "") };
         let parts = [text::one_line(&cell.id), count.trim().to_owned(), grid::cell_time(cell)];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let mut text = format!("{}  [{}/{}]", parts.join("  "), self.done, self.cells);
         // A failed test has had its own line.
-        if matches!(verdict, Verdict::Lost | Verdict::Timeout | Verdict::Flaky | Verdict::NotRun) {
+        if ended_by_loss || matches!(verdict, Verdict::Flaky | Verdict::NotRun) {
             text = format!("{text}  {}", text::one_line(&cell.reason().unwrap_or_default()));
         }
         self.say(Some(verdict), text::word(verdict), &text)

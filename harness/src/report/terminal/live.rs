@@ -34,7 +34,7 @@ struct Counts {
 impl Live {
     pub(super) fn new(target: ProgressDrawTarget, style: Style) -> Self {
         let bars = MultiProgress::with_draw_target(target);
-        let total = bars.add(ProgressBar::new_spinner().with_style(template("{secs:>12}  {wide_msg}")));
+        let total = bars.add(ProgressBar::new_spinner().with_style(template("{secs:>8}  {wide_msg}")));
         Self { style, bars, jobs: HashMap::new(), steps: HashMap::new(), total, counts: Counts::default() }
     }
 
@@ -83,7 +83,7 @@ impl Live {
     fn job(&mut self, job: &str) -> &ProgressBar {
         let (bars, total) = (&self.bars, &self.total);
         self.jobs.entry(job.to_owned()).or_insert_with(|| {
-            let bar = ProgressBar::new_spinner().with_style(template("  {prefix:<24} {secs:>8}  {wide_msg}"));
+            let bar = ProgressBar::new_spinner().with_style(template("{secs:>8}  {prefix:<24}  {wide_msg}"));
             let bar = bars.insert_before(total, bar.with_prefix(text::fit_middle(&text::one_line(job), 24)));
             bar.enable_steady_tick(TICK);
             bar
@@ -91,12 +91,15 @@ impl Live {
     }
 
     fn start_step(&mut self, name: &str, total_bytes: Option<u64>) {
-        let style = match total_bytes {
-            Some(_) => template("  {prefix:<24} {secs:>8}  {bar:24} {binary_bytes} of {binary_total_bytes}"),
-            None => template("  {prefix:<24} {secs:>8}"),
+        let name_line = text::one_line(name);
+        let bar = match total_bytes {
+            Some(total) => ProgressBar::new(total)
+                .with_style(template(
+                    "{secs:>8}  {prefix:<36}  {binary_bytes:>11} of {binary_total_bytes:11} {wide_bar}",
+                ))
+                .with_prefix(text::fit_middle(&name_line, 36)),
+            None => ProgressBar::new_spinner().with_style(template("{secs:>8}  {wide_msg}")).with_message(name_line),
         };
-        let prefix = text::fit_middle(&text::one_line(name), if total_bytes.is_some() { 24 } else { 60 });
-        let bar = ProgressBar::new(total_bytes.unwrap_or_default()).with_style(style).with_prefix(prefix);
         let bar = self.bars.insert_before(&self.total, bar);
         bar.enable_steady_tick(TICK);
         self.steps.insert(name.to_owned(), bar);
