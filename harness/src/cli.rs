@@ -54,7 +54,7 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Cache { command } => cache::cache(command).await,
         Command::Exec(args) => environment::exec(args).await,
         //Command::Bench { command } => bench::bench(command).await,
-        Command::Shell(_)|Command::Doctor(_)|Command::Bench{..} => Ok(1),
+        Command::Shell(_) | Command::Doctor(_) | Command::Bench { .. } => Ok(1),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ukci", &mut std::io::stdout());
             Ok(0)

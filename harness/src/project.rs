@@ -71,7 +71,8 @@ impl Project {
         let spec = MatrixSpec::parse(&path, &text)?;
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let absolute = std::path::absolute(directory.join(&spec.project.directory));
-        let root = absolute.map(|root| normal(&root)).map_err(|source| ProjectError::Read { path: path.clone(), source })?;
+        let root =
+            absolute.map(|root| normal(&root)).map_err(|source| ProjectError::Read { path: path.clone(), source })?;
         if !root.join("Cargo.toml").is_file() {
             return Err(ProjectError::NoCargoToml { matrix: path, root });
         }
@@ -98,7 +99,8 @@ impl Project {
 
 fn nearest_matrix() -> Result<PathBuf, ProjectError> {
     let here = std::env::current_dir().map_err(|source| ProjectError::Read { path: ".".into(), source })?;
-    let candidates = here.ancestors().flat_map(|directory| [directory.join("matrix/matrix.yaml"), directory.join("ukci.yaml")]);
+    let candidates =
+        here.ancestors().flat_map(|directory| [directory.join("matrix/matrix.yaml"), directory.join("ukci.yaml")]);
     let found = candidates.into_iter().find(|path| path.is_file());
     let found = found.ok_or_else(|| ProjectError::NoMatrix { from: here.clone() })?;
     // Shorter in messages, and as the reader would type it.

@@ -32,7 +32,9 @@ use crate::archive::{Archive, ArchiveError, Key, StoreError};
 use crate::matrix::{Arch, Job};
 use crate::process::{Command, ProcessError};
 use crate::project::Project;
-use crate::vm::{Accel, Deadlines, MachineSpec, Qemu, RunKeys};
+use crate::vm::keys::{KeyError, RunKeys};
+use crate::vm::machine::{Accel, MachineSpec};
+use crate::vm::{Deadlines, Qemu};
 
 /// Everything that a VM of a job needs, but for the initramfs, which [`Provisioner::machine`] makes for each boot.
 #[derive(Debug)]
@@ -65,6 +67,9 @@ pub enum ProvisionError {
     /// An initramfs could not be made.
     #[error(transparent)]
     Initramfs(#[from] InitramfsError),
+    /// The run's keys cannot be made.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// Guests cannot be run as asked.
     #[error(transparent)]
     Accel(#[from] AccelError),
@@ -125,7 +130,13 @@ impl Provisioner {
     ///
     /// # Errors
     /// When the run's keys or its scratch directory cannot be made.
-    pub fn new(archive: Arc<Archive>, project: Project, wish: AccelWish, locked: bool, logs: &Path) -> Result<Self, ProvisionError> {
+    pub fn new(
+        archive: Arc<Archive>,
+        project: Project,
+        wish: AccelWish,
+        locked: bool,
+        logs: &Path,
+    ) -> Result<Self, ProvisionError> {
         let scratch = archive.store().scratch()?;
         Ok(Self {
             archive,
@@ -133,7 +144,7 @@ impl Provisioner {
             locked,
             wish,
             logs: logs.to_owned(),
-            keys: RunKeys::generate(),
+            keys: RunKeys::generate()?,
             guest: GuestSpec::built_in()?,
             scratch,
             qemu: Mutex::default(),
@@ -152,7 +163,8 @@ impl Provisioner {
         let qemu = self.qemu(job.arch).await?;
         let base = self.base(job.arch).await?;
         let kernel = in_background({
-            let (archive, project, job, locked) = (Arc::clone(&self.archive), self.project.clone(), job.clone(), self.locked);
+            let (archive, project, job, locked) =
+                (Arc::clone(&self.archive), self.project.clone(), job.clone(), self.locked);
             move || kernel::provide(&archive, &project, &job.kernel, job.arch, locked)
         })
         .await?;
@@ -187,7 +199,9 @@ impl Provisioner {
     /// How long the stages of a VM may take.
     #[must_use]
     pub fn deadlines(&self, arch: Arch, accel: Accel) -> Deadlines {
-        Deadlines::new(arch, accel, self.boot_timeout(arch))
+        let usual = Deadlines::of(arch, accel);
+        let boot = self.project.spec.arches.get(&arch).and_then(|arch| Duration::try_from(arch.boot_timeout?).ok());
+        Deadlines { boot: boot.unwrap_or(usual.boot), ..usual }
     }
 
     /// The machine that boots `inputs` with `bundles`; its initramfs is made now.
@@ -199,7 +213,12 @@ impl Provisioner {
         self.machine_with(inputs, bundles, accel).await
     }
 
-    async fn machine_with(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>], accel: Accel) -> Result<MachineSpec, ProvisionError> {
+    async fn machine_with(
+        &self,
+        inputs: &VmInputs,
+        bundles: &[Rc<Bundle>],
+        accel: Accel,
+    ) -> Result<MachineSpec, ProvisionError> {
         let mut segments = inputs.segments.clone();
         for bundle in bundles {
             if let Ok(built) = self.built(inputs.arch, bundle.llvm).await {
@@ -208,7 +227,7 @@ impl Provisioner {
         }
         let run = self.scratch.path().join("run.cpio");
         let initrd = self.scratch.path().join(format!("{}-{}.initrd", inputs.arch, inputs.kernel.release));
-        let (authorized, host_key) = (self.keys.authorized_key(), self.keys.dropbear_host_key());
+        let (authorized, host_key) = (self.keys.authorized_key().to_owned(), self.keys.host_key_file().to_vec());
         in_background({
             let initrd = initrd.clone();
             move || -> Result<(), ProvisionError> {
@@ -264,7 +283,9 @@ impl Provisioner {
         let qemu = cell.get_or_try_init(|| async {
             match qemu::system(arch).await {
                 Ok(qemu) => Ok(Rc::new(qemu)),
-                Err(_reason) => qemu::from_archive(&self.archive, &self.project.spec.archive.tools, arch).await.map(Rc::new),
+                Err(_reason) => {
+                    qemu::from_archive(&self.archive, &self.project.spec.archive.tools, arch).await.map(Rc::new)
+                }
             }
         });
         qemu.await.cloned()
@@ -287,7 +308,8 @@ impl Provisioner {
         })?);
         // Before cargo is let go: the next LLVM's build replaces the executables.
         let segment = self.scratch.path().join(format!("bundle-{arch}-llvm{llvm}.cpio"));
-        let files: Vec<_> = bundle.executables.iter().map(|file| (format!("llvm{llvm}/{}", file.file), file.path.clone())).collect();
+        let files: Vec<_> =
+            bundle.executables.iter().map(|file| (format!("llvm{llvm}/{}", file.file), file.path.clone())).collect();
         in_background({
             let segment = segment.clone();
             move || guest::write_bundle(files.iter().map(|(name, path)| (name.as_str(), path.as_path())), &segment)
@@ -344,7 +366,8 @@ impl Provisioner {
 
     /// The segment with the modules that the guest loads.
     async fn modules(&self, kernel: &Kernel, modules: &Path) -> Result<PathBuf, ProvisionError> {
-        let wanted: Vec<String> = self.guest.modules(self.project.spec.guest.network).into_iter().map(ToOwned::to_owned).collect();
+        let wanted: Vec<String> =
+            self.guest.modules(self.project.spec.guest.network).into_iter().map(ToOwned::to_owned).collect();
         let mut parts: Vec<String> = kernel.pinned.packages.iter().map(|package| package.sha256.clone()).collect();
         parts.extend(wanted.iter().cloned());
         let key = Key::new("guest-modules", &parts);
@@ -357,11 +380,6 @@ impl Provisioner {
             Ok(directory.join("modules.cpio"))
         })
         .await
-    }
-
-    fn boot_timeout(&self, arch: Arch) -> Option<Duration> {
-        let timeout = self.project.spec.arches.get(&arch)?.boot_timeout?;
-        Duration::try_from(timeout).ok()
     }
 }
 

@@ -34,7 +34,9 @@ Exit codes of `ukci run`:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Boot the kernels, run the tests, print the table
-    #[command(after_help = "Examples:\n  ukci run --kernel '6.*' --test '*argv*'\n  ukci run --jobs 1 --no-progress --out /tmp/run")]
+    #[command(
+        after_help = "Examples:\n  ukci run --kernel '6.*' --test '*argv*'\n  ukci run --jobs 1 --no-progress --out /tmp/run"
+    )]
     Run(RunArgs),
     /// Print the cells of the matrix
     Plan(PlanArgs),

@@ -15,11 +15,15 @@ pub(super) async fn exec(args: ExecArgs) -> Result<u8, Failure> {
     let newest = spec.llvm_versions().first().copied();
     let llvm = match args.llvm {
         Some(llvm) if !spec.llvm_versions().contains(&llvm) => {
-            return Err(Failure::Usage(format!("--llvm `{llvm}` is not in the matrix (known: {:?})", spec.llvm_versions())));
+            return Err(Failure::Usage(format!(
+                "--llvm `{llvm}` is not in the matrix (known: {:?})",
+                spec.llvm_versions()
+            )));
         }
         given => given.or(newest).ok_or_else(|| Failure::Usage("the matrix has no LLVM".into()))?,
     };
-    let host = Arch::host().ok_or_else(|| Failure::Usage("this machine's architecture is none of the matrix's".into()))?;
+    let host =
+        Arch::host().ok_or_else(|| Failure::Usage("this machine's architecture is none of the matrix's".into()))?;
     let toolchain = workshop.toolchain(host, llvm).await?;
     // OK because clap demands a command.
     let Some((program, rest)) = args.command.split_first() else { return Ok(2) };

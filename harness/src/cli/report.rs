@@ -10,7 +10,10 @@ use crate::report;
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let path = find(args.run.as_deref())?;
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::Usage(format!("cannot read `{}`: {error}\n  hint: `ls target/ukci/runs` lists the runs", path.display()))
+        Failure::Usage(format!(
+            "cannot read `{}`: {error}\n  hint: `ls target/ukci/runs` lists the runs",
+            path.display()
+        ))
     })?;
     let outcome = report::read(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
     let directory = path.parent().unwrap_or(Path::new("."));

@@ -59,7 +59,9 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let all_came_to_their_end = outcome.cells.iter().all(|cell| cell.verdict() == Verdict::NotRun);
     if !args.tests.is_empty() && !ran && all_came_to_their_end {
         let globs = args.tests.join("`, `");
-        return Err(Failure::Usage(format!("--test `{globs}` matches no test\n  hint: `ukci run` without it names them all")));
+        return Err(Failure::Usage(format!(
+            "--test `{globs}` matches no test\n  hint: `ukci run` without it names them all"
+        )));
     }
     Ok(outcome.exit_code())
 }
@@ -113,9 +115,11 @@ fn cores() -> usize {
 fn vms_at_once(guest: &crate::matrix::GuestSpec) -> usize {
     let by_cores = cores() / guest.vcpus as usize;
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available_kib = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let available_kib =
+        meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse().ok());
     // A quarter on top for QEMU itself.
     let needed_kib = u64::from(guest.memory_mib) * 1024 * 5 / 4;
-    let by_memory = available_kib.map_or(usize::MAX, |available: u64| usize::try_from(available / needed_kib).unwrap_or(usize::MAX));
+    let by_memory = available_kib
+        .map_or(usize::MAX, |available: u64| usize::try_from(available / needed_kib).unwrap_or(usize::MAX));
     by_cores.min(by_memory).max(1)
 }

@@ -9,8 +9,8 @@ use super::screen::Screen;
 use super::workshop::Workshop;
 use crate::archive::Progress;
 use crate::matrix::KernelLock;
-use crate::provision::kernel::{self, KernelError};
 use crate::provision::in_background;
+use crate::provision::kernel::{self, KernelError};
 
 pub(super) async fn update(args: UpdateArgs) -> Result<u8, Failure> {
     let Workshop { project, archive, screen } = Workshop::open(args.matrix.as_deref(), Screen::new(false))?;

@@ -7,8 +7,8 @@ use thiserror::Error;
 
 use super::VmInputs;
 use crate::archive::{Archive, Key, StoreError};
-use crate::matrix::Arch;
-use crate::vm::{self, Accel, MachineSpec};
+use crate::vm::machine::{Accel, MachineSpec};
+use crate::vm::probe;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,20 +39,19 @@ pub enum AccelError {
 ///
 /// # Errors
 /// When the store fails.
-pub async fn kvm_works(archive: &Arc<Archive>, inputs: &VmInputs, probe: MachineSpec) -> Result<Result<(), String>, StoreError> {
-    if Arch::host() != Some(inputs.arch) {
-        return Ok(Err(format!("a guest of {} is foreign to this machine", inputs.arch)));
-    }
-    if let Err(error) = std::fs::OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        return Ok(Err(format!("cannot open `/dev/kvm`: {error}")));
-    }
+pub async fn kvm_works(
+    archive: &Arc<Archive>,
+    inputs: &VmInputs,
+    machine: MachineSpec,
+) -> Result<Result<(), String>, StoreError> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let key = Key::new("kvm-probe", [boot.as_str(), &inputs.qemu.version, &inputs.kernel.release]);
     let store = archive.store();
     let answer = match store.derived(&key)? {
         Some(directory) => read(&directory)?,
         None => {
-            let works = vm::kvm_works(&inputs.qemu, probe).await;
+            let logs = store.scratch()?;
+            let works = probe::kvm_works(&inputs.qemu, &machine, logs.path()).await;
             let text = works.err().unwrap_or_default();
             let directory = store.derive(&key, "whether KVM works here", |directory| {
                 let path = directory.join("why-not");
@@ -94,6 +93,8 @@ mod tests {
         assert_eq!(AccelWish::Best.decide(Ok(())).unwrap(), (Accel::Kvm, None));
         assert_eq!(AccelWish::Best.decide(broken()).unwrap(), (Accel::Tcg, Some("no luck".into())));
         assert_eq!(AccelWish::Tcg.decide(Ok(())).unwrap(), (Accel::Tcg, None));
-        assert!(AccelWish::Kvm.decide(broken()).unwrap_err().to_string().starts_with("KVM does not work here: no luck\n"));
+        assert!(
+            AccelWish::Kvm.decide(broken()).unwrap_err().to_string().starts_with("KVM does not work here: no luck\n")
+        );
     }
 }

@@ -50,7 +50,9 @@ pub enum BundleError {
     #[error(transparent)]
     Process(#[from] ProcessError),
     /// The package has no test executables.
-    #[error("the package `{package}` has no test targets\n  hint: `project.package` in the matrix names the cargo package")]
+    #[error(
+        "the package `{package}` has no test targets\n  hint: `project.package` in the matrix names the cargo package"
+    )]
     Empty {
         /// The cargo package.
         package: String,
@@ -137,7 +139,9 @@ fn executables(messages: &str, package: &str) -> Vec<TestExecutable> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
     messages
-        .filter(|message| message.reason == "compiler-artifact" && message.profile.as_ref().is_some_and(|profile| profile.test))
+        .filter(|message| {
+            message.reason == "compiler-artifact" && message.profile.as_ref().is_some_and(|profile| profile.test)
+        })
         .filter_map(|message| {
             let (path, target) = (message.executable?, message.target?);
             let name = match target.kind.first().map(String::as_str) {
@@ -186,7 +190,11 @@ not json
         let names: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.file.as_str())).collect();
         assert_eq!(
             names,
-            [("my-crate", "my-crate"), ("my-crate::bin/tool", "my-crate-bin-tool"), ("my-crate::exec", "my-crate-exec")]
+            [
+                ("my-crate", "my-crate"),
+                ("my-crate::bin/tool", "my-crate-bin-tool"),
+                ("my-crate::exec", "my-crate-exec")
+            ]
         );
     }
 

@@ -148,9 +148,13 @@ impl GuestSpec {
     /// When a package does not have what `guest.yaml` keeps of it, or the segment cannot be written.
     pub fn write_base(&self, tree: &Path, relay: &Path, out: &Path) -> Result<(), GuestError> {
         let mut segment = Segment::default();
-        for (link, target) in
-            [("bin", "usr/bin"), ("sbin", "usr/sbin"), ("lib", "usr/lib"), ("lib64", "usr/lib64"), ("init", "ukci/init")]
-        {
+        for (link, target) in [
+            ("bin", "usr/bin"),
+            ("sbin", "usr/sbin"),
+            ("lib", "usr/lib"),
+            ("lib64", "usr/lib64"),
+            ("init", "ukci/init"),
+        ] {
             segment.symlink(link, target);
         }
         for directory in ["dev", "proc", "run", "sys", "tmp", "root", "usr/lib64"] {
@@ -239,7 +243,8 @@ fn list(tree: &Path) -> Result<Vec<String>, GuestError> {
 pub fn compile_relay(rustc: &Path, arch: Arch, linker: Option<&Path>, out: &Path) -> Result<Command, GuestError> {
     let source = out.with_extension("rs");
     std::fs::write(&source, RELAY).map_err(|error| InitramfsError::Write { path: source.clone(), source: error })?;
-    let command = Command::new(rustc).args(["--edition", "2024", "--crate-name", "relay", "--target", arch.rust_target()]);
+    let command =
+        Command::new(rustc).args(["--edition", "2024", "--crate-name", "relay", "--target", arch.rust_target()]);
     let command = ["target-feature=+crt-static", "opt-level=s", "panic=abort", "strip=symbols"]
         .into_iter()
         .fold(command, |command, option| command.args(["-C", option]));
@@ -317,7 +322,8 @@ mod tests {
     fn a_package_without_its_file_is_named() {
         let tree = tempfile::tempdir().unwrap();
         let spec = GuestSpec::built_in().unwrap();
-        let error = spec.write_base(tree.path(), Path::new("/relay"), &tree.path().join("out")).unwrap_err().to_string();
+        let error =
+            spec.write_base(tree.path(), Path::new("/relay"), &tree.path().join("out")).unwrap_err().to_string();
         assert!(error.contains("`usr/bin/busybox` of the package `busybox-static`"), "{error}");
     }
 

@@ -30,8 +30,10 @@ pub struct Kernel {
 #[derive(Debug, Error)]
 pub enum KernelError {
     /// No suite has a package of the series.
-    #[error("kernel `{name}`: no package of series `{series}`, flavor `{flavor}`, for {arch} in {suites}\n  hint: \
-        `archive.kernels` in the matrix names the suites; `ukci update` looks again")]
+    #[error(
+        "kernel `{name}`: no package of series `{series}`, flavor `{flavor}`, for {arch} in {suites}\n  hint: \
+        `archive.kernels` in the matrix names the suites; `ukci update` looks again"
+    )]
     NotOffered {
         /// The row's name.
         name: String,
@@ -45,8 +47,10 @@ pub enum KernelError {
         suites: String,
     },
     /// The pinned version is gone and `--locked` forbids another.
-    #[error("kernel `{name}`: the pinned `{release}` is no longer in the archive, and --locked allows no other\n  \
-        hint: `ukci update` pins the newest of the series")]
+    #[error(
+        "kernel `{name}`: the pinned `{release}` is no longer in the archive, and --locked allows no other\n  \
+        hint: `ukci update` pins the newest of the series"
+    )]
     Locked {
         /// The row's name.
         name: String,
@@ -62,7 +66,9 @@ pub enum KernelError {
         source: NotASha256,
     },
     /// Nothing is pinned and `--locked` forbids to look.
-    #[error("kernel `{name}`: not pinned, and --locked allows no other\n  hint: `ukci update` pins the newest of the series")]
+    #[error(
+        "kernel `{name}`: not pinned, and --locked allows no other\n  hint: `ukci update` pins the newest of the series"
+    )]
     NotPinned {
         /// The row's name.
         name: String,
@@ -91,7 +97,12 @@ pub enum KernelError {
 ///
 /// # Errors
 /// When no suite has one, or the archive cannot be read.
-pub fn resolve(archive: &Archive, spec: &MatrixSpec, kernel: &KernelSpec, arch: Arch) -> Result<PinnedKernel, KernelError> {
+pub fn resolve(
+    archive: &Archive,
+    spec: &MatrixSpec,
+    kernel: &KernelSpec,
+    arch: Arch,
+) -> Result<PinnedKernel, KernelError> {
     let mut packages = Vec::new();
     for suite in &spec.archive.kernels {
         let fail = |source| KernelError::Archive { name: kernel.name.clone(), source };
@@ -116,7 +127,13 @@ pub fn resolve(archive: &Archive, spec: &MatrixSpec, kernel: &KernelSpec, arch: 
 ///
 /// # Errors
 /// When there is none, when `locked` forbids another than the pinned one, or when it cannot be fetched.
-pub fn provide(archive: &Archive, project: &Project, row: &KernelSpec, arch: Arch, locked: bool) -> Result<Kernel, KernelError> {
+pub fn provide(
+    archive: &Archive,
+    project: &Project,
+    row: &KernelSpec,
+    arch: Arch,
+    locked: bool,
+) -> Result<Kernel, KernelError> {
     let fail = |source| KernelError::Archive { name: row.name.clone(), source };
     if let Some(pinned) = project.lock.get(arch, &row.name) {
         match archive.tree(&to_packages(pinned, &row.name)?) {
@@ -186,13 +203,18 @@ fn newest(packages: &[Package], kernel: &KernelSpec, arch: Arch) -> Option<Pinne
         let abi = release.strip_suffix(&suffix)?;
         // What is left of another flavor's name ends in that flavor, and what is a version has no letters but `deb` and `rc`.
         let is_version = abi.starts_with(|c: char| c.is_ascii_digit())
-            && abi.split(['.', '+', '-', '~']).all(|part| part.starts_with(|c: char| c.is_ascii_digit()) || part.starts_with("deb") || part.starts_with("rc"));
+            && abi.split(['.', '+', '-', '~']).all(|part| {
+                part.starts_with(|c: char| c.is_ascii_digit()) || part.starts_with("deb") || part.starts_with("rc")
+            });
         is_version.then(|| release.to_owned())
     };
-    let images = packages.iter().filter(|package| kernel.series.has(&package.version) && package.size >= SMALLEST_IMAGE).filter_map(|package| {
-        let release = release_of(package, "linux-image-").or_else(|| release_of(package, "linux-binary-"))?;
-        Some((package.debian_version()?, release, package))
-    });
+    let images = packages
+        .iter()
+        .filter(|package| kernel.series.has(&package.version) && package.size >= SMALLEST_IMAGE)
+        .filter_map(|package| {
+            let release = release_of(package, "linux-image-").or_else(|| release_of(package, "linux-binary-"))?;
+            Some((package.debian_version()?, release, package))
+        });
     let (_, release, image) = images.max_by(|a, b| a.0.cmp(&b.0))?;
     let modules_name = format!("linux-modules-{release}");
     let modules = packages.iter().find(|package| package.name == modules_name && package.version == image.version);

@@ -22,7 +22,9 @@ pub enum ModuleError {
         source: io::Error,
     },
     /// A module is not the ELF file that it should be.
-    #[error("cannot read the dependencies of the module `{path}`: expected a 64-bit ELF file with a section `.modinfo`")]
+    #[error(
+        "cannot read the dependencies of the module `{path}`: expected a 64-bit ELF file with a section `.modinfo`"
+    )]
     Format {
         /// The module.
         path: PathBuf,

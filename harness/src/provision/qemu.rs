@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use thiserror::Error;
 
 use super::program::{self, MissingProgram, Program};
 use crate::archive::{Archive, ArchiveError};
 use crate::matrix::Arch;
-use crate::process::ProcessError;
-use crate::vm::Qemu;
+use crate::vm::{Qemu, VmError};
 
-/// The oldest QEMU that is used: 7.0 brought nothing that we need, but older ones were never tried.
+/// The oldest QEMU that is used: older ones were never tried.
 const OLDEST: (u32, u32) = (7, 0);
 
 /// Why there is no QEMU.
@@ -26,26 +24,20 @@ pub enum QemuError {
     Missing(#[from] MissingProgram),
     /// It does not run.
     #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// It runs and does not say which version it is.
-    #[error("`{program} --version` printed `{printed}`; expected `QEMU emulator version N.N`")]
-    Version {
-        /// The program.
-        program: String,
-        /// What it printed.
-        printed: String,
-    },
+    Run(#[from] VmError),
 }
 
-/// The QEMU of this machine for guests of `arch`, if it has one that is new enough, or why not.
+/// The QEMU of this machine for guests of `arch`.
+///
+/// # Errors
+/// A text that says why this machine has none that can be used.
 pub async fn system(arch: Arch) -> Result<Qemu, String> {
     let name = format!("qemu-system-{}", arch.name());
     let path = program::on_path(&name).ok_or_else(|| format!("no `{name}` on this machine"))?;
-    let program = Program::system(&path);
-    let version = version(&program, &name).await.map_err(|error| error.to_string())?;
-    match numbers(&version) {
-        Some(found) if found >= OLDEST => Ok(to_qemu(program, version, None)),
-        _ => Err(format!("`{}` is {version}, older than {}.{}", path.display(), OLDEST.0, OLDEST.1)),
+    let qemu = to_qemu(Program::system(&path), None).await.map_err(|error| error.to_string())?;
+    match numbers(&qemu.version) {
+        Some(found) if found >= OLDEST => Ok(qemu),
+        _ => Err(format!("`{}` is {}, older than {}.{}", path.display(), qemu.version, OLDEST.0, OLDEST.1)),
     }
 }
 
@@ -65,24 +57,15 @@ pub async fn from_archive(archive: &Arc<Archive>, suite: &str, arch: Arch) -> Re
         move || archive.closure_tree(&[&suite], host, &[package], &[])
     })
     .await?;
-    let name = format!("qemu-system-{}", arch.name());
-    let mut program = Program::in_tree(&tree, &format!("usr/bin/{name}"), &[], host)?;
+    let mut program = Program::in_tree(&tree, &format!("usr/bin/qemu-system-{}", arch.name()), &[], host)?;
     program.env.push(("QEMU_MODULE_DIR".into(), tree.join("usr/lib").join(host.multiarch()).join("qemu").into()));
-    let version = version(&program, &name).await?;
-    Ok(to_qemu(program, version, Some(tree.join("usr/share/qemu"))))
+    Ok(to_qemu(program, Some(tree.join("usr/share/qemu"))).await?)
 }
 
-fn to_qemu(program: Program, version: String, firmware: Option<PathBuf>) -> Qemu {
-    Qemu { command: program.command, env: program.env, firmware, version }
-}
-
-async fn version(program: &Program, name: &str) -> Result<String, QemuError> {
-    /// Printing a version takes milliseconds; a machine under load may take seconds to start anything.
-    const DEADLINE: Duration = Duration::from_secs(30);
-    let finished = program.to_command().arg("--version").capture().run(DEADLINE).await?;
-    let printed = String::from_utf8_lossy(&finished.stdout).into_owned();
-    let version = printed.split("version ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    version.map(ToOwned::to_owned).ok_or_else(|| QemuError::Version { program: name.to_owned(), printed })
+async fn to_qemu(program: Program, firmware: Option<PathBuf>) -> Result<Qemu, VmError> {
+    let mut words = program.command.into_iter();
+    let first = words.next().unwrap_or_default();
+    Qemu::inspect(first.into(), words.collect(), program.env, firmware).await
 }
 
 fn numbers(version: &str) -> Option<(u32, u32)> {

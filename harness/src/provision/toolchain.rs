@@ -43,7 +43,9 @@ pub enum ToolchainError {
         source: ArchiveError,
     },
     /// The suite has no such release.
-    #[error("no LLVM {llvm} in the suite `{suite}`\n  hint: `llvm: [{{version: {llvm}, suite: …}}]` in the matrix names a suite that has it")]
+    #[error(
+        "no LLVM {llvm} in the suite `{suite}`\n  hint: `llvm: [{{version: {llvm}, suite: …}}]` in the matrix names a suite that has it"
+    )]
     NoSuchLlvm {
         /// The release.
         llvm: u32,
@@ -112,7 +114,12 @@ async fn clang_from_archive(archive: &Arc<Archive>, llvm: u32, suite: &str) -> R
     let roots = [format!("clang-{llvm}"), format!("libclang-common-{llvm}-dev")];
     // Most of clang's dependencies are for compiling C programs for this machine. The BPF target needs the shared
     // libraries and clang's own headers.
-    let mut without = vec!["binutils".to_owned(), "libc6-dev".into(), format!("llvm-{llvm}-linker-tools"), format!("libclang1-{llvm}")];
+    let mut without = vec![
+        "binutils".to_owned(),
+        "libc6-dev".into(),
+        format!("llvm-{llvm}-linker-tools"),
+        format!("libclang1-{llvm}"),
+    ];
     for gcc in 10..=20 {
         without.extend(["libgcc", "libobjc", "libstdc++"].map(|library| format!("{library}-{gcc}-dev")));
     }
@@ -130,10 +137,17 @@ async fn clang_from_archive(archive: &Arc<Archive>, llvm: u32, suite: &str) -> R
         }
         source => ToolchainError::Archive { what: format!("LLVM {llvm}"), source },
     })?;
-    let program = Program::in_tree(&tree, &format!("usr/lib/llvm-{llvm}/bin/clang"), &[&format!("usr/lib/llvm-{llvm}/lib")], host)?;
+    let program = Program::in_tree(
+        &tree,
+        &format!("usr/lib/llvm-{llvm}/bin/clang"),
+        &[&format!("usr/lib/llvm-{llvm}/lib")],
+        host,
+    )?;
     let script = script(&program, &tree.join(format!("usr/lib/llvm-{llvm}/lib/clang/{llvm}")));
     let key = Key::new("clang", [script.as_bytes()]);
-    let directory = archive.store().derive(&key, &format!("clang-{llvm}"), |directory| write_script(&directory.join("clang"), &script))?;
+    let directory = archive
+        .store()
+        .derive(&key, &format!("clang-{llvm}"), |directory| write_script(&directory.join("clang"), &script))?;
     Ok(directory.join("clang"))
 }
 

@@ -10,7 +10,8 @@ use super::libtest::{self, Ended};
 use super::outcome::{TestRecord, TestResult};
 use crate::matrix::{Expectations, Tests};
 use crate::provision::{Bundle, TestExecutable};
-use crate::vm::{Exit, Output, Session, SshError, Vm};
+use crate::vm::Vm;
+use crate::vm::ssh::{Exit, Output, Session, SshError, quote};
 
 /// How tests are chosen and judged; the same for every cell.
 #[derive(Clone, Debug)]
@@ -89,16 +90,14 @@ pub(super) async fn run(
     match answer {
         Ok(output) => {
             let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            let ended = match &output.exit {
-                Exit::Code(code) => Ended::Code(*code),
-                Exit::Signal(name) => Ended::Signal(name.clone()),
+            (record.result, record.message) = match &output.exit {
+                Exit::Code(code) => libtest::judge(&Ended::Code(*code), &stdout, &stderr),
+                Exit::Signal(name) => libtest::judge(&Ended::Signal(name.clone()), &stdout, &stderr),
+                Exit::TimedOut => {
+                    (TestResult::TimedOut, Some(format!("still running after {} s", options.deadline.as_secs())))
+                }
             };
-            (record.result, record.message) = libtest::judge(&ended, &stdout, &stderr);
             record.log = write_log(directory, test, &output);
-        }
-        Err(SshError::Deadline { .. }) => {
-            record.result = TestResult::TimedOut;
-            record.message = Some(format!("still running after {} s", options.deadline.as_secs()));
         }
         Err(error) => {
             record.message = Some("the VM was lost while it ran".into());
@@ -134,19 +133,11 @@ fn command(bundle: &Bundle, test: &Listed, options: &TestOptions) -> String {
 /// Writes what the test printed, for a person: its standard output, then its standard error.
 fn write_log(directory: &Path, test: &Listed, output: &Output) -> Option<String> {
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    let name: String = format!("{}-{}", test.executable.file, test.name.replace("::", ".")).chars().map(plain).collect();
+    let name: String =
+        format!("{}-{}", test.executable.file, test.name.replace("::", ".")).chars().map(plain).collect();
     // Names of files end at 255 bytes; the executable and the beginning of the test's path tell enough.
     let file = format!("{}.log", name.chars().take(200).collect::<String>());
     let text = [&output.stdout[..], b"\n--- stderr ---\n", &output.stderr].concat();
     // A full disk must not change a verdict; `run.json`, which is written next, reports it.
     std::fs::write(directory.join(&file), text).ok().map(|()| file)
-}
-
-/// `text` as one word of a shell's command line.
-pub(super) fn quote(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_=./:,+@%".contains(&b);
-    if !text.is_empty() && text.bytes().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }

@@ -13,7 +13,8 @@ use super::outcome::{KernelId, Loss, Phase, PhaseName, TestRecord, TestResult, V
 use super::record::Record;
 use crate::matrix::Job;
 use crate::provision::{Bundle, NoBundle, Provisioner, VmInputs};
-use crate::vm::{Session, SshError, Vm, VmError};
+use crate::vm::ssh::{Session, SshError};
+use crate::vm::{Stage, Vm, VmError};
 
 /// What every job of a run shares.
 #[derive(Debug)]
@@ -142,12 +143,12 @@ impl Runner<'_> {
         let deadlines = provisioner.deadlines(inputs.arch, machine.accel);
         // The boot is QEMU's time; making the initramfs is ours.
         let started = Instant::now();
-        let booted = Vm::boot(&inputs.qemu, machine, &logs, deadlines).await;
+        let booted = Vm::boot(&inputs.qemu, &machine, &logs, deadlines).await;
         phases.push(phase(PhaseName::Boot, started));
         let mut vm = booted.map_err(|error| vm_loss(PhaseName::Boot, &error))?;
         let started = Instant::now();
         self.enter(PhaseName::Connect);
-        let connected = vm.connect().await;
+        let connected = vm.connect(provisioner.keys()).await;
         phases.push(phase(PhaseName::Connect, started));
         let session = connected.map_err(|error| vm_loss(PhaseName::Connect, &error))?;
         Ok((vm, session))
@@ -164,7 +165,7 @@ impl Runner<'_> {
         let tests = match listed {
             Ok(Ok(tests)) => tests,
             Ok(Err(reason)) => return Err(Loss { verdict: Verdict::Fail, phase: PhaseName::List, reason }),
-            Err(error) => return Err(self.lost(vm, PhaseName::List, &error).await),
+            Err(error) => return Err(self.lost(vm, PhaseName::List, error).await),
         };
         let started = Instant::now();
         self.enter(PhaseName::Test);
@@ -201,7 +202,7 @@ impl Runner<'_> {
                     for test in &tests[done + 1..] {
                         record.test(&self.job.id, cell, prevented(test));
                     }
-                    return Err(self.lost(vm, PhaseName::Test, &error).await);
+                    return Err(self.lost(vm, PhaseName::Test, error).await);
                 }
             }
         }
@@ -209,11 +210,9 @@ impl Runner<'_> {
     }
 
     /// Why the session ended: the guest's own last words where it has some, else what ssh says.
-    async fn lost(&self, vm: &mut Vm, phase: PhaseName, error: &SshError) -> Loss {
-        match vm.cause_of_death().await {
-            Some(cause) => vm_loss(phase, &cause),
-            None => Loss { verdict: Verdict::Lost, phase, reason: error.to_string() },
-        }
+    async fn lost(&self, vm: &mut Vm, phase: PhaseName, error: SshError) -> Loss {
+        let cause = vm.lost_or(Stage::Use, |evidence| VmError::Connect { source: error, evidence }).await;
+        vm_loss(phase, &cause)
     }
 
     /// Powers off. What the kernel still complains of by then counts against the test that ran last.
@@ -221,7 +220,7 @@ impl Runner<'_> {
         let started = Instant::now();
         self.enter(PhaseName::PowerOff);
         let seen = vm.console().mark();
-        if let Err(error) = vm.power_off(session).await {
+        if let Err(error) = vm.power_off(Some(session)).await {
             self.context.record.event(&Event::Warning(format!("{}: {error}", self.job.id)));
         }
         let Some(cell) = cell else { return };

@@ -36,7 +36,13 @@ impl std::fmt::Debug for Record {
 impl Record {
     /// A record of the run `id` with the cells of its plan, in which nothing has happened yet.
     #[must_use]
-    pub fn new(id: &str, started: Timestamp, host: HostId, cells: Vec<CellOutcome>, observer: Box<dyn Observer>) -> Self {
+    pub fn new(
+        id: &str,
+        started: Timestamp,
+        host: HostId,
+        cells: Vec<CellOutcome>,
+        observer: Box<dyn Observer>,
+    ) -> Self {
         let outcome = RunOutcome { schema: 1, id: id.to_owned(), started, finished: None, host, cells };
         Self { shared: Rc::new(RefCell::new(Shared { outcome, observer })) }
     }

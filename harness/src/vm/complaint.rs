@@ -81,7 +81,8 @@ impl Detector {
             self.splat = None;
             return None;
         }
-        let complaint = |title: &str, panic| Some(Complaint { title: title.trim_end().to_owned(), line, seconds, panic });
+        let complaint =
+            |title: &str, panic| Some(Complaint { title: title.trim_end().to_owned(), line, seconds, panic });
         if text.starts_with(PANIC) {
             self.splat = Some(line);
             return complaint(text, true);
@@ -207,7 +208,8 @@ mod tests {
 
     #[test]
     fn two_warnings_are_two_complaints() {
-        let one = "[ 1.0] WARNING: CPU: 1 PID: 7 at a.c:1 f+0x1/0x2\n[ 1.0] Call Trace:\n[ 1.0] ---[ end trace 0 ]---\n";
+        let one =
+            "[ 1.0] WARNING: CPU: 1 PID: 7 at a.c:1 f+0x1/0x2\n[ 1.0] Call Trace:\n[ 1.0] ---[ end trace 0 ]---\n";
         assert_eq!(titles(&one.repeat(2)).len(), 2);
     }
 

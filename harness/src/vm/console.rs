@@ -51,13 +51,10 @@ impl Console {
     ///
     /// # Errors
     /// When the log cannot be made.
-    pub fn start(
-        output: impl AsyncRead + Unpin + Send + 'static,
-        log: &Path,
-        started: Instant,
-    ) -> io::Result<Self> {
+    pub fn start(output: impl AsyncRead + Unpin + Send + 'static, log: &Path, started: Instant) -> io::Result<Self> {
         let (sender, state) = watch::channel(State::default());
-        let writer = LineWriter { file: File::create(log)?, written: 0, started, sender, detector: Detector::default() };
+        let writer =
+            LineWriter { file: File::create(log)?, written: 0, started, sender, detector: Detector::default() };
         Ok(Self { log: log.to_owned(), state, reader: tokio::spawn(read(output, writer)) })
     }
 
@@ -68,12 +65,15 @@ impl Console {
     }
 
     /// Waits until init has said `what`, or something that begins with `cannot`, and returns what it said; `None` when
-    /// the console closed before.
-    pub async fn wait_for_init(&self, what: &str) -> Option<String> {
-        let said = |state: &State| state.said.iter().find(|said| *said == what || said.starts_with("cannot")).cloned();
+    /// the console closed before. The future does not borrow the console.
+    pub fn wait_for_init(&self, what: &'static str) -> impl Future<Output = Option<String>> + use<> {
+        let said =
+            move |state: &State| state.said.iter().find(|said| *said == what || said.starts_with("cannot")).cloned();
         let mut state = self.state.clone();
-        let state = state.wait_for(|state| state.closed || said(state).is_some()).await.ok()?;
-        said(&state)
+        async move {
+            let state = state.wait_for(|state| state.closed || said(state).is_some()).await.ok()?;
+            said(&state)
+        }
     }
 
     /// What init said went wrong.
@@ -194,7 +194,7 @@ impl LineWriter {
             self.file.write_all(line.as_bytes())
         };
         if let Err(error) = written {
-            
+            drop(error);
             self.written = u64::MAX - LINE_LIMIT as u64 * 8;
         }
     }

@@ -120,9 +120,7 @@ const fn platform(arch: Arch) -> Platform {
             console: "ttyAMA0",
         },
         // With Sstc the kernel sets its timer itself; without, each tick is a call into the firmware (boots 1.7 × slower).
-        Arch::Riscv64 => {
-            Platform { machine: "virt", tcg_cpu: "rv64,sstc=on", kvm_machine: "virt", console: "ttyS0" }
-        }
+        Arch::Riscv64 => Platform { machine: "virt", tcg_cpu: "rv64,sstc=on", kvm_machine: "virt", console: "ttyS0" },
     }
 }
 
@@ -279,7 +277,13 @@ mod tests {
     fn lines(line: &CommandLine) -> String {
         let words = line.qemu.iter().map(|word| word.to_string_lossy());
         words.fold(String::new(), |text, word| {
-            let separator = if text.is_empty() { "" } else if word.starts_with('-') { "\n" } else { " " };
+            let separator = if text.is_empty() {
+                ""
+            } else if word.starts_with('-') {
+                "\n"
+            } else {
+                " "
+            };
             text + separator + &word
         })
     }

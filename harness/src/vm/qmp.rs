@@ -51,13 +51,12 @@ pub enum Event {
         /// Whether it is open now.
         open: bool,
     },
-    /// The machine is going down, for example because of `guest-shutdown`, `guest-reset` or `host-qmp-quit`.
+    /// The machine is going down, for example because of `guest-shutdown`, `guest-reset` (a panic with
+    /// `-no-reboot`) or `host-qmp-quit`.
     Shutdown {
         /// QEMU's word for why.
         reason: String,
     },
-    /// The guest told QEMU that it panicked.
-    GuestPanicked,
 }
 
 /// A connection to QEMU. Dropping it closes the connection.
@@ -165,11 +164,7 @@ async fn read_message(read: &mut BufReader<OwnedReadHalf>) -> Result<Value, QmpE
 }
 
 /// Hands each message to whom it concerns until the connection ends; then whoever still waits is told.
-async fn dispatch(
-    mut read: BufReader<OwnedReadHalf>,
-    pending: Arc<Pending>,
-    events: mpsc::UnboundedSender<Event>,
-) {
+async fn dispatch(mut read: BufReader<OwnedReadHalf>, pending: Arc<Pending>, events: mpsc::UnboundedSender<Event>) {
     // What is not valid here is as good as a closed connection: QEMU's end, which the VM watches, tells more.
     while let Ok(message) = read_message(&mut read).await {
         let answer = match serde_json::from_value(message) {
@@ -197,7 +192,7 @@ fn known(event: &str, data: &Value) -> Option<Event> {
     match event {
         "VSERPORT_CHANGE" => Some(Event::Port { open: data["open"].as_bool()? }),
         "SHUTDOWN" => Some(Event::Shutdown { reason: data["reason"].as_str().unwrap_or("unknown").to_owned() }),
-        "GUEST_PANICKED" => Some(Event::GuestPanicked),
+        "GUEST_PANICKED" => Some(Event::Shutdown { reason: "guest-panic".to_owned() }),
         _ => None,
     }
 }
