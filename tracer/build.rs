@@ -1,0 +1,28 @@
+//! Compiles `src/bpf/tracer.bpf.c` and generates its skeleton, from which the Rust side also takes the record types.
+//!
+//! Environment: `CLANG` names the compiler of the BPF side (default `clang`; it may be a wrapper script, for instance
+//! one that adds coverage instrumentation).
+
+use std::env;
+use std::path::PathBuf;
+
+use libbpf_cargo::SkeletonBuilder;
+
+fn main() {
+    println!("cargo:rerun-if-changed=src/bpf");
+    println!("cargo:rerun-if-env-changed=CLANG");
+
+    let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
+    let skeleton = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("tracer.skel.rs");
+    // v2 is what every JIT of 5.10 knows: v3 brings 32-bit jumps, which cost its verifier precision.
+    let args = ["-std=gnu11", "-mcpu=v2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"];
+    let built = SkeletonBuilder::new()
+        .source("src/bpf/tracer.bpf.c")
+        .clang(&clang)
+        .clang_args(args)
+        .build_and_generate(&skeleton);
+    if let Err(err) = built {
+        println!("cargo:warning=the BPF side was not built with `{}`", clang.display());
+        panic!("{err:#}\nhint: install clang, or set CLANG to a clang that has the bpf target");
+    }
+}
