@@ -108,7 +108,7 @@ pub async fn build(
 
 /// What a person needs of a failed build's output: the lines with errors, few of them.
 fn first_errors(printed: &str) -> String {
-    let errors: Vec<&str> = printed.lines().filter(|line| line.contains("error")).map(str::trim).take(5).collect();
+    let errors: Vec<&str> = printed.lines().map(str::trim).filter(|line| line.starts_with("error")).take(5).collect();
     match errors.as_slice() {
         [] => printed.lines().last().unwrap_or("cargo printed nothing").to_owned(),
         errors => errors.join("\n    "),
