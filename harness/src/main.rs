@@ -1,1 +1,2 @@
+//! The `ukci` command.
 fn main() {}
