@@ -167,7 +167,8 @@ const CHILD: &str = "UKCI_TEST_CHILD";
 #[ignore = "a helper of another test"]
 async fn child_that_boots_and_waits() {
     let Some(report) = std::env::var_os(CHILD) else { return };
-    let vm = Guest::prepare().await.boot().await;
+    let guest = Guest::prepare().await;
+    let vm = guest.boot().await;
     fs::write(report, vm.process_id().unwrap().to_string()).unwrap();
     std::future::pending::<()>().await;
 }
