@@ -154,6 +154,7 @@ impl Vm {
         let deadline = self.deadlines.start;
         match self.unless_ended(Stage::Start, "QEMU to answer", deadline, connect).await? {
             Ok(qmp) => Ok(qmp),
+            Err(source @ QmpError::Protocol { .. }) => Err(VmError::Qmp { source, evidence: self.evidence() }),
             Err(source) => Err(self.lost_or(Stage::Start, |evidence| VmError::Qmp { source, evidence }).await),
         }
     }

@@ -193,8 +193,8 @@ impl LineWriter {
         } else {
             self.file.write_all(line.as_bytes())
         };
-        if let Err(error) = written {
-            drop(error);
+        if written.is_err() {
+            // The run's record, which is written to the same disk, says that it is full.
             self.written = u64::MAX - LINE_LIMIT as u64 * 8;
         }
     }

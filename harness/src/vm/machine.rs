@@ -218,7 +218,8 @@ fn qmp(sockets: &Sockets) -> Device {
 /// ssh over a virtio port needs no network, no driver of one and no TCP port; the mode of the directory guards it.
 fn ssh_port(sockets: &Sockets) -> Device {
     let chardev = option("socket,id=ssh,path=", &sockets.ssh(), ",server=on,wait=off");
-    let port = format!("virtserialport,chardev=ssh,name={SSH_PORT}");
+    // Without an id, QEMU sends no event when the guest opens the port.
+    let port = format!("virtserialport,id=ssh-port,chardev=ssh,name={SSH_PORT}");
     device(
         [
             OsString::from("-device"),

@@ -63,6 +63,9 @@ pub enum SshError {
         /// Why.
         source: io::Error,
     },
+    /// The file or log that a command's input or output is joined to could not be read or written.
+    #[error("cannot read the input or write the output of a command in the guest: {0}")]
+    Stream(io::Error),
     /// A file in the guest could not be read or written.
     #[error("cannot copy `{path}` in the guest: {exit}: {stderr}")]
     Copy {

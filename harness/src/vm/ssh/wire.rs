@@ -229,7 +229,7 @@ impl Wire {
                 moved = true;
                 let sink = if stderr { &mut exchange.stderr } else { &mut exchange.stdout };
                 let logged = exchange.log.as_mut().map_or(Ok(()), |log| log.write_all(&buffer[..length]));
-                logged.and_then(|()| sink.write(&buffer[..length])).map_err(|error| due.broken(error))?;
+                logged.and_then(|()| sink.write(&buffer[..length])).map_err(SshError::Stream)?;
             }
             if channel.eof() {
                 return Ok(());
@@ -265,7 +265,7 @@ impl Wire {
             && let Some(input) = &mut exchange.input
         {
             exchange.unsent.resize(CHUNK, 0);
-            let length = input.read(&mut exchange.unsent).map_err(|error| due.broken(error))?;
+            let length = input.read(&mut exchange.unsent).map_err(SshError::Stream)?;
             exchange.unsent.truncate(length);
         }
         if exchange.unsent.is_empty() {
