@@ -301,8 +301,8 @@ impl fmt::Display for Command {
 pub fn die_at_next_signal() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         // SAFETY: the default action replaces a handler; no code of ours runs in a signal's context.
-        // Only an invalid signal is refused, and these are valid.
-        drop(unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) });
+        // OK because only an invalid signal is refused, and these are valid.
+        let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) };
     }
 }
 

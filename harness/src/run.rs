@@ -2,6 +2,7 @@
 //!
 //! The main entry is [`execute_plan`]; what it leaves is an [`outcome::RunOutcome`].
 
+mod cell;
 pub mod directory;
 pub mod event;
 mod execute;

@@ -99,7 +99,7 @@ fn of_cell(cell: &CellOutcome) -> Vec<Finding<'_>> {
     match (loss, cell.verdict()) {
         (Some(loss), _) => findings.push(Finding {
             phase: Some(loss.phase),
-            log: (loss.phase > PhaseName::Build).then(|| console_log(cell)),
+            log: loss.log.as_deref().map(text::one_line),
             ..blank(loss.verdict, loss.first_line(), &loss.reason)
         }),
         (None, verdict @ (Verdict::Flaky | Verdict::NotRun)) => {
@@ -116,11 +116,6 @@ fn of_test<'a>(cell: &'a CellOutcome, test: &'a TestRecord) -> Finding<'a> {
     let message = test.message.as_deref().map_or_else(|| line.clone(), text::clean);
     let (verdict, log) = (test.verdict(), test.log.as_deref().map(text::one_line));
     Finding { verdict, test: Some(test), phase: None, line, message, cells: vec![cell], log }
-}
-
-/// Where the console of a cell's VM is kept, relative to the run's directory.
-pub(crate) fn console_log(cell: &CellOutcome) -> String {
-    format!("cells/{}/console.log", text::one_line(&cell.id))
 }
 
 /// How many cells have which verdict, and how many tests ran.

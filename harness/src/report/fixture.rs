@@ -45,7 +45,8 @@ pub(crate) fn attempt(tests: Vec<TestRecord>) -> Attempt {
 
 pub(crate) fn lost(verdict: Verdict, phase: PhaseName, reason: &str, tests: Vec<TestRecord>) -> Attempt {
     let phases = vec![Phase { name: phase, seconds: 60.0 }];
-    Attempt { phases, tests, loss: Some(Loss { verdict, phase, reason: reason.into() }) }
+    let log = (phase > PhaseName::Build).then(|| "cells/x86_64/6.12/attempt1/console.log".to_owned());
+    Attempt { phases, tests, loss: Some(Loss { verdict, phase, reason: reason.into(), log }) }
 }
 
 pub(crate) fn cell(arch: Arch, kernel: &str, llvm: u32, attempts: Vec<Attempt>) -> CellOutcome {

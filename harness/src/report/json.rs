@@ -9,7 +9,7 @@ use crate::matrix::Arch;
 use crate::run::outcome::{CellOutcome, HostId, KernelId, Loss, Phase, RunOutcome, TestRecord, TestResult, Verdict};
 
 /// The layout that this version writes and reads.
-pub const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 /// Why a `run.json` cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ fn key_before(json: &str, line: usize, column: usize) -> Option<String> {
 /// # Errors
 ///
 /// Fails when the writer does.
-pub fn write(run: &RunOutcome, writer: impl Write) -> io::Result<()> {
+pub(super) fn write(run: &RunOutcome, writer: impl Write) -> io::Result<()> {
     let mut writer = BufWriter::new(writer);
     serde_json::to_writer_pretty(&mut writer, &RunView::of(run))?;
     writer.write_all(b"\n")?;

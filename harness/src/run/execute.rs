@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use globset::GlobMatcher;
 
+use super::cell::Guest;
 use super::libtest::{self, Ended};
 use super::outcome::{TestRecord, TestResult};
 use crate::matrix::{Expectations, Tests};
 use crate::provision::{Bundle, TestExecutable};
-use crate::vm::Vm;
 use crate::vm::ssh::{Exit, Output, Session, SshError, quote};
 
 /// How tests are chosen and judged; the same for every cell.
@@ -63,55 +63,47 @@ pub(super) async fn list(
     Ok(Ok(found))
 }
 
-/// Runs one test. Its output goes to a log in `directory`; what the kernel complains of meanwhile counts against it.
-///
-/// An error means that the session is gone, and most likely the guest with it.
+/// Runs one test and fills in its record. Its output goes to a log in `directory`; what the kernel complains of meanwhile
+/// counts against it. An error besides means that the session is gone, and most likely the guest with it.
 pub(super) async fn run(
-    vm: &Vm,
-    session: &Session,
+    guest: &Guest,
     bundle: &Bundle,
-    cell: &str,
     test: &Listed,
+    mut record: TestRecord,
     options: &TestOptions,
     directory: &Path,
-) -> Result<TestRecord, (TestRecord, SshError)> {
-    let mark = vm.console().mark();
+) -> (TestRecord, Option<SshError>) {
+    let mark = guest.vm.console().mark();
     let started = Instant::now();
-    let answer = session.run(&command(bundle, test, options), options.deadline).await;
-    let mut record = TestRecord {
-        binary: test.executable.name.clone(),
-        name: test.name.clone(),
-        result: TestResult::NotRun,
-        seconds: started.elapsed().as_secs_f64(),
-        message: None,
-        expected_failure: options.expectations.reason(cell, &test.name).map(ToOwned::to_owned),
-        log: None,
-    };
-    match answer {
-        Ok(output) => {
-            let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-            (record.result, record.message) = match &output.exit {
-                Exit::Code(code) => libtest::judge(&Ended::Code(*code), &stdout, &stderr),
-                Exit::Signal(name) => libtest::judge(&Ended::Signal(name.clone()), &stdout, &stderr),
-                Exit::TimedOut => {
-                    (TestResult::TimedOut, Some(format!("still running after {} s", options.deadline.as_secs())))
-                }
-            };
-            record.log = write_log(directory, test, &output);
-        }
+    let answer = guest.session.run(&command(bundle, test, options), options.deadline).await;
+    record.seconds = started.elapsed().as_secs_f64();
+    let output = match answer {
+        Ok(output) => output,
         Err(error) => {
             record.message = Some("the VM was lost while it ran".into());
-            return Err((record, error));
+            return (record, Some(error));
         }
+    };
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (record.result, record.message) = match &output.exit {
+        Exit::Code(code) => libtest::judge(&Ended::Code(*code), &stdout, &stderr),
+        Exit::Signal(name) => libtest::judge(&Ended::Signal(name.clone()), &stdout, &stderr),
+        Exit::TimedOut => (TestResult::TimedOut, Some(format!("still running after {} s", options.deadline.as_secs()))),
+    };
+    record.log = write_log(directory, test, &output);
+    if let Some(complaint) = guest.vm.console().complaints_since(mark).into_iter().next() {
+        blame(&mut record, &format!("the kernel complained: {}", complaint.title));
     }
-    if let Some(complaint) = vm.console().complaints_since(mark).into_iter().next() {
-        let kernel = format!("the kernel complained: {}", complaint.title);
-        record.message = Some(record.message.map_or(kernel.clone(), |message| format!("{message}\n{kernel}")));
-        if record.result == TestResult::Passed {
-            record.result = TestResult::Failed;
-        }
+    (record, None)
+}
+
+/// Lets a test fail for what the kernel said.
+pub(super) fn blame(record: &mut TestRecord, complaint: &str) {
+    let before = record.message.take().map(|message| format!("{message}\n")).unwrap_or_default();
+    record.message = Some(before + complaint);
+    if record.result == TestResult::Passed {
+        record.result = TestResult::Failed;
     }
-    Ok(record)
 }
 
 /// The guest's command line for one test.

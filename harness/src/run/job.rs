@@ -6,15 +6,15 @@ use std::time::Instant;
 
 use tokio::sync::Semaphore;
 
+use super::cell::{self, Guest};
 use super::directory::RunDirectory;
 use super::event::Event;
 use super::execute::{self, TestOptions};
-use super::outcome::{KernelId, Loss, Phase, PhaseName, TestRecord, TestResult, Verdict};
+use super::outcome::{KernelId, Loss, Phase, PhaseName, Verdict};
 use super::record::Record;
 use crate::matrix::Job;
 use crate::provision::{Bundle, NoBundle, Provisioner, VmInputs};
-use crate::vm::ssh::{Session, SshError};
-use crate::vm::{Stage, Vm, VmError};
+use crate::vm::{Vm, VmError};
 
 /// What every job of a run shares.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ impl Runner<'_> {
         let inputs = match self.context.provisioner.prepare(self.job).await {
             Ok(inputs) => inputs,
             Err(error) => {
-                let loss = Loss { verdict: Verdict::Lost, phase: PhaseName::Provision, reason: error.to_string() };
+                let loss =
+                    Loss { verdict: Verdict::Lost, phase: PhaseName::Provision, reason: error.to_string(), log: None };
                 for cell in self.job.llvm.iter().map(|llvm| self.cell(*llvm)) {
                     record.attempt(&cell, vec![phase(PhaseName::Provision, started)]);
                     record.loss(&cell, loss.clone());
@@ -91,8 +92,8 @@ impl Runner<'_> {
             for bundle in &pending {
                 record.attempt(&self.cell(bundle.llvm), phases.clone());
             }
-            let (mut vm, session) = match booted {
-                Ok(booted) => booted,
+            let mut guest = match booted {
+                Ok(guest) => guest,
                 Err(loss) => {
                     for bundle in &pending {
                         record.loss(&self.cell(bundle.llvm), loss.clone());
@@ -108,17 +109,21 @@ impl Runner<'_> {
                     return;
                 }
             };
+            let complaint = guest.complaint_of_boot();
             let mut done = Vec::new();
             while let Some(bundle) = pending.pop_front() {
                 let cell = self.cell(bundle.llvm);
-                let lost = self.run_bundle(&mut vm, &session, &bundle).await;
-                done.push(cell.clone());
-                if let Err(loss) = lost {
+                let result = cell::run(self.context, &self.job.id, &cell, &mut guest, &bundle).await;
+                let ended = result.is_err();
+                if let Some(loss) = result.err().or_else(|| complaint.clone()) {
                     record.loss(&cell, loss);
+                }
+                done.push(cell);
+                if ended {
                     break;
                 }
             }
-            self.power_off(vm, session, done.last()).await;
+            self.power_off(guest, done.last()).await;
             for cell in &done {
                 record.cell_finished(cell);
             }
@@ -131,92 +136,32 @@ impl Runner<'_> {
         bundles: &[Rc<Bundle>],
         number: usize,
         phases: &mut Vec<Phase>,
-    ) -> Result<(Vm, Session), Loss> {
+    ) -> Result<Guest, Loss> {
         self.enter(PhaseName::Boot);
-        let lost = |phase, reason: String| Loss { verdict: Verdict::Lost, phase, reason };
-        let logs = self.context.directory.attempt(&self.job.id, number);
-        let logs = logs.map_err(|error| lost(PhaseName::Boot, error.to_string()))?;
+        let lost = |reason: String| Loss { verdict: Verdict::Lost, phase: PhaseName::Boot, reason, log: None };
+        let logs = self.context.directory.attempt(&self.job.id, number).map_err(|error| lost(error.to_string()))?;
+        let console_log = self.context.directory.relative(&logs.join("console.log"));
         let provisioner = &self.context.provisioner;
         let machine = provisioner.machine(inputs, bundles).await;
-        let machine = machine.map_err(|error| lost(PhaseName::Boot, error.to_string()))?;
+        let machine = machine.map_err(|error| lost(error.to_string()))?;
         self.context.record.host(machine.accel.name(), &inputs.qemu.version);
         let deadlines = provisioner.deadlines(inputs.arch, machine.accel);
         // The boot is QEMU's time; making the initramfs is ours.
         let started = Instant::now();
         let booted = Vm::boot(&inputs.qemu, &machine, &logs, deadlines).await;
         phases.push(phase(PhaseName::Boot, started));
-        let mut vm = booted.map_err(|error| vm_loss(PhaseName::Boot, &error))?;
+        let mut vm = booted.map_err(|error| vm_loss(PhaseName::Boot, &error, &console_log))?;
         let started = Instant::now();
         self.enter(PhaseName::Connect);
         let connected = vm.connect(provisioner.keys()).await;
         phases.push(phase(PhaseName::Connect, started));
-        let session = connected.map_err(|error| vm_loss(PhaseName::Connect, &error))?;
-        Ok((vm, session))
-    }
-
-    /// Lists and runs the tests of one bundle. An error means that the VM is lost.
-    async fn run_bundle(&self, vm: &mut Vm, session: &Session, bundle: &Bundle) -> Result<(), Loss> {
-        let record = &self.context.record;
-        let cell = self.cell(bundle.llvm);
-        let started = Instant::now();
-        self.enter(PhaseName::List);
-        let listed = execute::list(session, bundle, &self.context.tests).await;
-        record.phase(&cell, PhaseName::List, started.elapsed().as_secs_f64());
-        let tests = match listed {
-            Ok(Ok(tests)) => tests,
-            Ok(Err(reason)) => return Err(Loss { verdict: Verdict::Fail, phase: PhaseName::List, reason }),
-            Err(error) => return Err(self.lost(vm, PhaseName::List, error).await),
-        };
-        let started = Instant::now();
-        self.enter(PhaseName::Test);
-        let result = self.run_tests(vm, session, bundle, &cell, &tests).await;
-        record.phase(&cell, PhaseName::Test, started.elapsed().as_secs_f64());
-        result
-    }
-
-    async fn run_tests(
-        &self,
-        vm: &mut Vm,
-        session: &Session,
-        bundle: &Bundle,
-        cell: &str,
-        tests: &[execute::Listed],
-    ) -> Result<(), Loss> {
-        let record = &self.context.record;
-        let directory = self.context.directory.cell(cell);
-        let directory = directory.map_err(|error| Loss {
-            verdict: Verdict::Lost,
-            phase: PhaseName::Test,
-            reason: error.to_string(),
-        })?;
-        for (done, test) in tests.iter().enumerate() {
-            let (job, name) = (self.job.id.clone(), test.name.clone());
-            record.event(&Event::TestStarted { job, test: name, done, total: tests.len() });
-            match execute::run(vm, session, bundle, cell, test, &self.context.tests, &directory).await {
-                Ok(mut ran) => {
-                    ran.log = ran.log.map(|file| self.context.directory.relative(&directory.join(file)));
-                    record.test(&self.job.id, cell, ran);
-                }
-                Err((ran, error)) => {
-                    record.test(&self.job.id, cell, ran);
-                    for test in &tests[done + 1..] {
-                        record.test(&self.job.id, cell, prevented(test));
-                    }
-                    return Err(self.lost(vm, PhaseName::Test, error).await);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Why the session ended: the guest's own last words where it has some, else what ssh says.
-    async fn lost(&self, vm: &mut Vm, phase: PhaseName, error: SshError) -> Loss {
-        let cause = vm.lost_or(Stage::Use, |evidence| VmError::Connect { source: error, evidence }).await;
-        vm_loss(phase, &cause)
+        let session = connected.map_err(|error| vm_loss(PhaseName::Connect, &error, &console_log))?;
+        Ok(Guest { vm, session, console_log })
     }
 
     /// Powers off. What the kernel still complains of by then counts against the test that ran last.
-    async fn power_off(&self, mut vm: Vm, session: Session, cell: Option<&String>) {
+    async fn power_off(&self, guest: Guest, cell: Option<&String>) {
+        let Guest { mut vm, session, .. } = guest;
         let started = Instant::now();
         self.enter(PhaseName::PowerOff);
         let seen = vm.console().mark();
@@ -227,12 +172,8 @@ impl Runner<'_> {
         let record = &self.context.record;
         record.phase(cell, PhaseName::PowerOff, started.elapsed().as_secs_f64());
         if let Some(complaint) = vm.console().complaints_since(seen).into_iter().next() {
-            record.amend_last_test(cell, |test| {
-                if test.result == TestResult::Passed {
-                    test.result = TestResult::Failed;
-                    test.message = Some(format!("the kernel complained after it: {}", complaint.title));
-                }
-            });
+            let text = format!("the kernel complained after it: {}", complaint.title);
+            record.amend_last_test(cell, |test| execute::blame(test, &text));
         }
     }
 
@@ -249,22 +190,10 @@ fn phase(name: PhaseName, started: Instant) -> Phase {
     Phase { name, seconds: started.elapsed().as_secs_f64() }
 }
 
-fn vm_loss(phase: PhaseName, error: &VmError) -> Loss {
+/// A loss of the guest itself, told by the console.
+pub(super) fn vm_loss(phase: PhaseName, error: &VmError, console_log: &str) -> Loss {
     let verdict = if error.is_timeout() { Verdict::Timeout } else { Verdict::Lost };
-    Loss { verdict, phase, reason: error.to_string() }
-}
-
-/// The record of a test that the loss of the VM prevented.
-fn prevented(test: &execute::Listed) -> TestRecord {
-    TestRecord {
-        binary: test.executable.name.clone(),
-        name: test.name.clone(),
-        result: TestResult::NotRun,
-        seconds: 0.0,
-        message: Some("the VM was lost before it began".into()),
-        expected_failure: None,
-        log: None,
-    }
+    Loss { verdict, phase, reason: error.to_string(), log: Some(console_log.to_owned()) }
 }
 
 fn no_bundle(error: &NoBundle) -> Loss {
@@ -272,7 +201,7 @@ fn no_bundle(error: &NoBundle) -> Loss {
         NoBundle::Compile(_) => Verdict::Fail,
         NoBundle::Toolchain(_) => Verdict::Lost,
     };
-    Loss { verdict, phase: PhaseName::Build, reason: error.to_string() }
+    Loss { verdict, phase: PhaseName::Build, reason: error.to_string(), log: None }
 }
 
 fn kernel_id(job: &Job, inputs: &VmInputs) -> KernelId {

@@ -102,6 +102,8 @@ pub struct Loss {
     pub phase: PhaseName,
     /// What happened, for a person: one line, then details.
     pub reason: String,
+    /// The log that tells more, relative to the run's directory.
+    pub log: Option<String>,
 }
 
 impl Loss {

@@ -84,10 +84,19 @@ impl Record {
         self.change_attempt(id, |attempt| attempt.phases.push(Phase { name, seconds }));
     }
 
-    /// Adds a test to the cell's last attempt.
-    pub(super) fn test(&self, job: &str, id: &str, record: TestRecord) {
+    /// Says which tests the cell's last attempt will run.
+    pub(super) fn listed(&self, id: &str, tests: Vec<TestRecord>) {
+        self.change_attempt(id, |attempt| attempt.tests = tests);
+    }
+
+    /// Ends the test at `place` in the cell's last attempt.
+    pub(super) fn test(&self, job: &str, id: &str, place: usize, record: TestRecord) {
         self.event(&Event::TestFinished { job: job.to_owned(), cell: id.to_owned(), record: record.clone() });
-        self.change_attempt(id, |attempt| attempt.tests.push(record));
+        self.change_attempt(id, |attempt| {
+            if let Some(test) = attempt.tests.get_mut(place) {
+                *test = record;
+            }
+        });
     }
 
     /// Changes the last test of the cell's last attempt.

@@ -16,7 +16,7 @@ fn test(result: TestResult, expected: bool) -> TestRecord {
 }
 
 fn lost(verdict: Verdict, phase: PhaseName) -> Option<Loss> {
-    Some(Loss { verdict, phase, reason: "kernel panic\nVFS: no root".into() })
+    Some(Loss { verdict, phase, reason: "kernel panic\nVFS: no root".into(), log: None })
 }
 
 fn cell(attempts: Vec<Attempt>) -> CellOutcome {
