@@ -90,8 +90,13 @@ pub(super) fn new_session(tmp: &Path) -> Result<(PathBuf, Lock), StoreError> {
 pub(super) fn live_sessions(tmp: &Path, own: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut live = Vec::new();
     for path in lock_files(tmp)? {
-        if path.with_extension("") != own && Lock::attempt(&path)?.is_none() {
-            live.push(path);
+        if path.with_extension("") == own {
+            continue;
+        }
+        match Lock::attempt(&path)? {
+            // Its file must stay: without it, the next `open` would not find what the dead process left.
+            Some(dead) => dead.release_only(),
+            None => live.push(path),
         }
     }
     Ok(live)
