@@ -76,7 +76,7 @@ fn blobs_are_what_their_hash_says() {
     let path = add(&store, b"right").expect("kept");
     assert_eq!(store.blob(&hash).expect("readable"), Some(path.clone()));
     assert_eq!(fs::read(path).expect("a file"), b"right");
-    assert_eq!("x".repeat(64).parse::<Sha256>().map_err(|error| error.to_string()).is_err(), true);
+    assert!("x".repeat(64).parse::<Sha256>().is_err());
     assert_eq!(hash.to_string().parse(), Ok(hash));
 }
 
@@ -171,6 +171,7 @@ fn a_killed_process_leaves_nothing() {
 
 /// Runs in a child whose store is on a disk of 1 MiB.
 #[test]
+#[expect(clippy::print_stdout, reason = "tells the parent that the test ran to its end")]
 fn child_fills_the_disk() {
     let Some(root) = child_store() else { return };
     let store = Store::open(&root).expect("a store");
@@ -193,6 +194,7 @@ fn child_fills_the_disk() {
 
 /// Check that a full disk is one clear error and leaves nothing half-made.
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped must say why")]
 fn a_full_disk_is_a_clear_error() {
     let directory = TempDir::new().expect("a directory");
     let mount = format!("mount -t tmpfs -o size=1m none '{}' && exec \"$@\"", directory.path().display());

@@ -2,10 +2,13 @@
 
 #![allow(dead_code, reason = "every test program that uses this module compiles it anew, and needs another part of it")]
 
+#[path = "fake_deb.rs"]
+mod fake_deb;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -19,6 +22,8 @@ use pgp::types::{KeyDetails, Password, Timestamp};
 use rand_core::OsRng;
 use tempfile::TempDir;
 use ukci::archive::{Archive, Patience, Progress, Settings, Sha256, Store};
+
+pub(crate) use fake_deb::{Deb, xz};
 
 /// How the server answers a request.
 #[derive(Clone, Debug)]
@@ -52,7 +57,7 @@ impl Signer {
             .created_at(Timestamp::from_secs(created))
             .primary_user_id("Archive <archive@mirror.example>".into())
             .build()
-            .and_then(|params| Ok(params.generate(OsRng)))
+            .map(|params| params.generate(OsRng))
             .expect("parameters")
             .expect("a key");
         Self(key)
@@ -328,82 +333,6 @@ fn answer(mut connection: TcpStream, served: &Mutex<Served>) {
     let head = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     // The client hangs up early when it does not like what comes.
     drop(connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body)));
-}
-
-/// A Debian package in the making.
-#[derive(Default)]
-pub(crate) struct Deb {
-    entries: Vec<(tar::Header, Vec<u8>)>,
-}
-
-impl Deb {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// An entry with any path and link, however bad.
-    pub(crate) fn entry(mut self, kind: tar::EntryType, path: &str, link: &str, mode: u32, content: &[u8]) -> Self {
-        let mut header = tar::Header::new_gnu();
-        let old = header.as_old_mut();
-        old.name[..path.len()].copy_from_slice(path.as_bytes());
-        old.linkname[..link.len()].copy_from_slice(link.as_bytes());
-        header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_size(content.len() as u64);
-        header.set_cksum();
-        self.entries.push((header, content.to_vec()));
-        self
-    }
-
-    pub(crate) fn directory(self, path: &str, mode: u32) -> Self {
-        self.entry(tar::EntryType::Directory, path, "", mode, b"")
-    }
-
-    pub(crate) fn file(self, path: &str, mode: u32, content: &[u8]) -> Self {
-        self.entry(tar::EntryType::Regular, path, "", mode, content)
-    }
-
-    pub(crate) fn symlink(self, path: &str, target: &str) -> Self {
-        self.entry(tar::EntryType::Symlink, path, target, 0o777, b"")
-    }
-
-    pub(crate) fn hard_link(self, path: &str, target: &str) -> Self {
-        self.entry(tar::EntryType::Link, path, target, 0o644, b"")
-    }
-
-    /// The package, its content compressed as `suffix` says: `.xz`, `.zst`, `.gz` or nothing.
-    pub(crate) fn build(self, suffix: &str) -> Vec<u8> {
-        let mut content = tar::Builder::new(Vec::new());
-        for (header, bytes) in &self.entries {
-            content.append(header, &bytes[..]).expect("an entry");
-        }
-        let content = content.into_inner().expect("an archive");
-        let packed = match suffix {
-            ".xz" => xz(&content),
-            ".zst" => zstd::encode_all(&content[..], 1).expect("compressed"),
-            ".gz" => {
-                let mut packed = Vec::new();
-                let mut reader = flate2::read::GzEncoder::new(&content[..], flate2::Compression::fast());
-                reader.read_to_end(&mut packed).expect("compressed");
-                packed
-            }
-            _ => content,
-        };
-        let mut members = ar::Builder::new(Vec::new());
-        let data = format!("data.tar{suffix}");
-        for (name, content) in [("debian-binary", &b"2.0\n"[..]), ("control.tar", b""), (&data, &packed)] {
-            let header = ar::Header::new(name.into(), content.len() as u64);
-            members.append(&header, content).expect("a member");
-        }
-        members.into_inner().expect("a package")
-    }
-}
-
-/// `bytes`, compressed.
-pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
-    let mut packed = Vec::new();
-    liblzma::read::XzEncoder::new(bytes, 1).read_to_end(&mut packed).expect("compressed");
-    packed
 }
 
 /// The names in a directory, sorted.
