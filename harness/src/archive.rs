@@ -19,7 +19,7 @@ mod signature;
 mod store;
 mod update;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -86,6 +86,8 @@ pub struct Archive {
     client: Client,
     source: Mutex<Option<Arc<Source>>>,
     indexes: Mutex<HashMap<(String, Arch), Arc<Index>>>,
+    /// The suites that we have called outdated: each architecture asks for the Release file anew.
+    outdated: Mutex<HashSet<String>>,
 }
 
 /// What is needed to fetch something; found when the first thing must be fetched.
@@ -106,7 +108,15 @@ impl Archive {
     #[must_use]
     pub fn open(settings: Settings, store: Store, progress: Arc<dyn Progress>) -> Self {
         let client = Client::new(Patience::default());
-        Self { settings, store, progress, client, source: Mutex::default(), indexes: Mutex::default() }
+        Self {
+            settings,
+            store,
+            progress,
+            client,
+            source: Mutex::default(),
+            indexes: Mutex::default(),
+            outdated: Mutex::default(),
+        }
     }
 
     /// The same, with another patience.

@@ -107,6 +107,12 @@ fn a_closure_follows_alternatives_and_virtual_packages() {
     assert_eq!(both, ["app=1 trixie", "libc=1:1 trixie-security"]);
     archive.tree(&archive.closure(&["trixie-security"], X86_64, &["libc"], &[]).expect("a closure")).expect("a tree");
 
+    fake.publish(&Suite::new("sid", &[FakePackage::new("needy", "1").depends("nowhere")]));
+    let needy = |without: &[&str]| archive.closure(&["sid"], X86_64, &["needy"], without);
+    let error = needy(&[]).expect_err("it cannot be satisfied").to_string();
+    assert_eq!(error, "no package `nowhere` in `sid`, which `needy` depends on");
+    assert_eq!(needy(&["nowhere"]).expect("left out, so not looked for").len(), 1);
+
     let error = archive.closure(&["trixie-security"], X86_64, &["perl"], &[]).expect_err("it is not there");
     assert!(matches!(error, ArchiveError::Closure(ClosureError::NotFound { .. })), "{error:?}");
     assert_eq!(error.to_string(), "no package `perl` in `trixie-security`");
@@ -165,7 +171,9 @@ fn an_old_release_is_a_warning_and_a_foreign_one_an_error() {
     let warnings = Arc::new(Warnings::default());
     let archive = fake.open_with(Arc::clone(&warnings) as Arc<dyn Progress>);
     archive.index("trixie", X86_64).expect("an index, in spite of the warning");
+    archive.refresh("trixie", X86_64).expect("an index");
     let text = warnings.0.lock().expect("no panic").join("\n");
+    assert_eq!(text.lines().count(), 1, "said once: {text}");
     assert!(text.contains("should have been replaced by 2020-11-05T08:09:10Z"), "{text}");
 
     fake.publish_release("bookworm", fake.signer.sign(&suite.release()));
@@ -196,7 +204,9 @@ fn a_mirror_out_of_step_heals() {
 
     let fake = greeting();
     fake.remove("by-hash");
-    fake.put(&plain, Answer::Body(fake_archive::xz(b"Package: other\n")));
+    let mut wrong = fake_archive::xz(greeting_suite().index().as_bytes());
+    wrong[100] ^= 1; // The size stays, so that nothing but the hash can tell.
+    fake.put(&plain, Answer::Body(wrong));
     let error = fake.open().index("trixie", X86_64).expect_err("never the right one");
     assert!(matches!(error, ArchiveError::Index(IndexError::OutOfStep { tries: 3, .. })), "{error:?}");
     assert!(error.to_string().contains("hint: it is probably being updated"), "{error}");
@@ -269,4 +279,12 @@ fn a_missing_server_is_an_error_with_a_hint() {
     let text = error.to_string();
     assert!(text.contains(&format!("http://{address}/debian/dists/trixie/InRelease` (tried once)")), "{text}");
     assert!(text.contains("\n  hint: check the network"), "{text}");
+}
+
+/// Check that an archive and a store can be shared between threads.
+#[test]
+fn archives_can_be_shared() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Archive>();
+    shared::<ukci::archive::Store>();
 }

@@ -103,7 +103,9 @@ impl Archive {
             .signed_text(&message)
             .map_err(|source| ArchiveError::Signature { url: url.clone(), source })?;
         let release = Release::parse(&text, suite)?;
-        if let Some(date) = release.valid_until.filter(|date| *date < Timestamp::now()) {
+        if let Some(date) = release.valid_until.filter(|date| *date < Timestamp::now())
+            && locked(&self.outdated).insert(suite.to_owned())
+        {
             // No error: a maintainer must be able to work while his mirror or the archive itself lags.
             self.progress.warn(&format!("`{url}` should have been replaced by {date}: the mirror may be outdated"));
         }

@@ -35,7 +35,13 @@ fn child(name: &str, root: &Path, through: &[&str]) -> Command {
     let mut words = through.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     words.extend([program.to_string_lossy().into_owned(), "--exact".into(), format!("store::{name}")]);
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).env(CHILD_STORE, root).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(&words[1..])
+        .env(CHILD_STORE, root)
+        .env("UKCI_STORE", root)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -121,7 +127,7 @@ fn threads_make_a_thing_once() {
 #[test]
 fn child_makes_slowly() {
     let Some(root) = child_store() else { return };
-    let store = Store::open(&root).expect("a store");
+    let store = Store::from_env().expect("a store");
     let make = |directory: &Path| {
         let log = root.with_extension("made");
         let mut log = fs::OpenOptions::new().append(true).create(true).open(&log).expect("a log");
@@ -174,7 +180,7 @@ fn a_killed_process_leaves_nothing() {
 #[expect(clippy::print_stdout, reason = "tells the parent that the test ran to its end")]
 fn child_fills_the_disk() {
     let Some(root) = child_store() else { return };
-    let store = Store::open(&root).expect("a store");
+    let store = Store::from_env().expect("a store");
     for _ in 0..2 {
         let error = add(&store, &vec![7; 4 << 20]).expect_err("it cannot fit");
         assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
