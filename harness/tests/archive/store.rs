@@ -165,6 +165,9 @@ fn a_killed_process_leaves_nothing() {
     assert!(names_in(&root.join("trees")).is_empty());
     assert_eq!(names_in(&root.join("tmp")).len(), 4, "its session and ours, each with a lock");
 
+    // Looking for live sessions must not make the dead one's leftovers impossible to find.
+    assert!(alive.prune(PruneRule::default()).expect("pruned").removed.is_empty());
+
     let store = Store::open(&root).expect("a store");
     assert!(scratch.path().exists(), "what belongs to a live session must stay");
     assert_eq!(names_in(&root.join("tmp")).len(), 4, "two live sessions");

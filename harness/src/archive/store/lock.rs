@@ -53,6 +53,9 @@ impl Drop for Lock {
             // A file that stays does no harm: whoever opens it next finds it unlocked.
             drop(fs::remove_file(&self.path));
         }
+        // Closing the file would release the lock too, but only once nobody has it open: another thread may have forked,
+        // and its child has our files open until it calls exec.
+        drop(self.file.unlock());
     }
 }
 
