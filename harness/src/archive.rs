@@ -17,16 +17,14 @@ mod package;
 mod release;
 mod signature;
 mod store;
+mod update;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{BufReader, BufWriter};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 
-use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::matrix::Arch;
@@ -42,9 +40,6 @@ pub use signature::{Keyring, SignatureError};
 pub use store::{Entry, EntryKind, PruneRule, Pruned, Store, StoreError};
 
 use fetch::{Client, in_parallel};
-
-/// How often a mirror may be out of step with itself before that is an error.
-const INDEX_TRIES: u32 = 3;
 
 /// Why the archive could not do something.
 #[derive(Debug, Error)]
@@ -91,6 +86,8 @@ pub struct Archive {
     client: Client,
     source: Mutex<Option<Arc<Source>>>,
     indexes: Mutex<HashMap<(String, Arch), Arc<Index>>>,
+    /// The suites that we have called outdated: each architecture asks for the Release file anew.
+    outdated: Mutex<HashSet<String>>,
 }
 
 /// What is needed to fetch something; found when the first thing must be fetched.
@@ -111,7 +108,15 @@ impl Archive {
     #[must_use]
     pub fn open(settings: Settings, store: Store, progress: Arc<dyn Progress>) -> Self {
         let client = Client::new(Patience::default());
-        Self { settings, store, progress, client, source: Mutex::default(), indexes: Mutex::default() }
+        Self {
+            settings,
+            store,
+            progress,
+            client,
+            source: Mutex::default(),
+            indexes: Mutex::default(),
+            outdated: Mutex::default(),
+        }
     }
 
     /// The same, with another patience.
@@ -131,61 +136,6 @@ impl Archive {
     #[must_use]
     pub fn progress(&self) -> &dyn Progress {
         &*self.progress
-    }
-
-    /// The index of `suite`, for example `trixie-backports`: the one in the store, or the mirror's when there is none.
-    ///
-    /// # Errors
-    /// When it cannot be fetched or verified, or the suite has no packages for `arch` ([`IndexError::NoIndex`]).
-    pub fn index(&self, suite: &str, arch: Arch) -> Result<Arc<Index>, ArchiveError> {
-        let id = self.index_id(suite, arch)?;
-        let place = (suite.to_owned(), arch);
-        if let Some(index) = locked(&self.indexes).get(&place)
-            && index.id() == id
-        {
-            return Ok(Arc::clone(index));
-        }
-        let directory = match self.store.derived(&index_key(id))? {
-            Some(directory) => directory,
-            None => return self.refresh(suite, arch), // Somebody pruned it just now.
-        };
-        self.load(&directory, id, place)
-    }
-
-    /// The mirror's current index of `suite`, which becomes the one in the store.
-    ///
-    /// # Errors
-    /// As for [`Self::index`]; the index in the store stays then.
-    pub fn refresh(&self, suite: &str, arch: Arch) -> Result<Arc<Index>, ArchiveError> {
-        check_suite(suite)?;
-        let path = format!("main/binary-{}/Packages.xz", arch.debian_name());
-        let mut wait = self.client.patience().backoff;
-        let mut tries = 1;
-        let (id, directory) = loop {
-            let release = self.release(suite)?;
-            let listed = release.file(&path).ok_or_else(|| IndexError::NoIndex {
-                suite: suite.to_owned(),
-                arch,
-                path: path.clone(),
-            })?;
-            match self.fetch_index(suite, arch, &path, listed) {
-                Ok(directory) => break (listed.hash, directory),
-                Err(ArchiveError::Fetch(
-                    error @ (FetchError::NotFound { .. } | FetchError::Hash { .. } | FetchError::Size { .. }),
-                )) => {
-                    if tries == INDEX_TRIES {
-                        let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
-                        return Err(IndexError::OutOfStep { suite: suite.to_owned(), arch, tries, reason }.into());
-                    }
-                    tries += 1;
-                    thread::sleep(wait);
-                    wait *= 2;
-                }
-                Err(error) => return Err(error),
-            }
-        };
-        self.store.write_index(&current_name(suite, arch), id.to_string().as_bytes())?;
-        self.load(&directory, id, (suite.to_owned(), arch))
     }
 
     /// The packages called `roots` and all that they depend on, the roots first, taken from several suites (the newest
@@ -298,71 +248,6 @@ impl Archive {
         }
     }
 
-    /// The hash of the index in the store, which is fetched when there is none.
-    fn index_id(&self, suite: &str, arch: Arch) -> Result<Sha256, ArchiveError> {
-        check_suite(suite)?;
-        let current = self.store.read_index(&current_name(suite, arch))?;
-        let id: Option<Sha256> = current.and_then(|text| String::from_utf8(text).ok()?.trim().parse().ok());
-        match id {
-            Some(id) if self.store.derived(&index_key(id))?.is_some() => Ok(id),
-            _ => Ok(self.refresh(suite, arch)?.id()),
-        }
-    }
-
-    fn load(&self, directory: &Path, id: Sha256, place: (String, Arch)) -> Result<Arc<Index>, ArchiveError> {
-        let index = Arc::new(Index::load(&directory.join("packages"), id, &place.0, place.1)?);
-        locked(&self.indexes).insert(place, Arc::clone(&index));
-        Ok(index)
-    }
-
-    /// The mirror's Release file of `suite`, verified.
-    fn release(&self, suite: &str) -> Result<Release, ArchiveError> {
-        let source = self.source()?;
-        let url = format!("{}/dists/{suite}/InRelease", source.mirror.base(suite));
-        let mut message = Vec::new();
-        self.client.get(&url, None, &mut message, &|_bytes| {})?;
-        let text = source
-            .keyring
-            .signed_text(&message)
-            .map_err(|source| ArchiveError::Signature { url: url.clone(), source })?;
-        let release = Release::parse(&text, suite)?;
-        if let Some(date) = release.valid_until.filter(|date| *date < Timestamp::now()) {
-            // No error: a maintainer must be able to work while his mirror or the archive itself lags.
-            self.progress.warn(&format!("`{url}` should have been replaced by {date}: the mirror may be outdated"));
-        }
-        Ok(release)
-    }
-
-    /// The directory with the condensed index that the Release file lists as `listed`.
-    fn fetch_index(&self, suite: &str, arch: Arch, path: &str, listed: Listed) -> Result<PathBuf, ArchiveError> {
-        let name = format!("index of {suite} ({arch})");
-        self.store.derive(&index_key(listed.hash), &name, |directory| {
-            let source = self.source()?;
-            let base = format!("{}/dists/{suite}", source.mirror.base(suite));
-            let folder = path.rsplit_once('/').map_or("", |(folder, _file)| folder);
-            let by_hash = format!("{base}/{folder}/by-hash/SHA256/{}", listed.hash);
-            let scratch = self.store.scratch()?;
-            let packed = scratch.path().join("Packages.xz");
-            let mut file = HashedFile::create(&packed).map_err(StoreError::at("write", &packed))?;
-            let mut get = |url: String| {
-                let told = |bytes| self.progress.downloaded(&name, bytes, listed.bytes);
-                file.restart().map_err(StoreError::at("write", &packed))?;
-                self.client.get(&url, Some(listed.bytes), &mut file, &told)?;
-                check_hash(url, listed.hash, file.hash())
-            };
-            match get(by_hash) {
-                Err(FetchError::NotFound { .. }) => get(format!("{base}/{path}"))?,
-                result => result?,
-            }
-            let condensed = directory.join("packages");
-            let from = File::open(&packed).map_err(StoreError::at("read", &packed))?;
-            let to = File::create(&condensed).map_err(StoreError::at("write", &condensed))?;
-            let from = BufReader::with_capacity(64 << 10, liblzma::read::XzDecoder::new(from));
-            index::condense(from, BufWriter::new(to)).map_err(StoreError::at("unpack the index to", &condensed))?;
-            Ok::<_, ArchiveError>(())
-        })
-    }
-
     fn source(&self) -> Result<Arc<Source>, ArchiveError> {
         let mut slot = locked(&self.source);
         if let Some(source) = &*slot {
@@ -377,23 +262,6 @@ impl Archive {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What is behind these locks is replaced at once, so a panic elsewhere leaves nothing half-done.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn index_key(id: Sha256) -> Key {
-    Key::new("index", [index::FORMAT.to_owned(), id.to_string()])
-}
-
-fn current_name(suite: &str, arch: Arch) -> String {
-    format!("{suite}_{}", arch.debian_name())
-}
-
-/// Suites become parts of URLs and of file names.
-fn check_suite(suite: &str) -> Result<(), IndexError> {
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    if suite.is_empty() || !suite.bytes().all(fits) {
-        return Err(IndexError::BadSuite(suite.to_owned()));
-    }
-    Ok(())
 }
 
 fn check_hash(url: String, expected: Sha256, found: Sha256) -> Result<(), FetchError> {

@@ -186,12 +186,14 @@ impl Client {
         so_far: &dyn Fn(u64),
     ) -> Result<(), FetchError> {
         let mut wait = self.patience.backoff;
-        for tries in 1.. {
+        let mut tries = 1;
+        loop {
             match self.get_once(url, bytes, sink, so_far) {
                 Ok(()) => return Ok(()),
                 Err(failure) if tries < self.patience.tries && failure.is_transient() => {
                     thread::sleep(wait);
                     wait *= 2;
+                    tries += 1;
                     sink.restart()?;
                 }
                 Err(Failure::Http(source)) => {
@@ -200,7 +202,6 @@ impl Client {
                 Err(Failure::Final(error)) => return Err(error),
             }
         }
-        unreachable!("the loop above ends with its last try")
     }
 
     fn get_once(

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::archive::store::StoreError;
@@ -53,6 +53,9 @@ impl Drop for Lock {
             // A file that stays does no harm: whoever opens it next finds it unlocked.
             drop(fs::remove_file(&self.path));
         }
+        // Closing the file would release the lock too, but only once nobody has it open: another thread may have forked,
+        // and its child has our files open until it calls exec.
+        drop(self.file.unlock());
     }
 }
 
@@ -90,8 +93,13 @@ pub(super) fn new_session(tmp: &Path) -> Result<(PathBuf, Lock), StoreError> {
 pub(super) fn live_sessions(tmp: &Path, own: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut live = Vec::new();
     for path in lock_files(tmp)? {
-        if path.with_extension("") != own && Lock::attempt(&path)?.is_none() {
-            live.push(path);
+        if path.with_extension("") == own {
+            continue;
+        }
+        match Lock::attempt(&path)? {
+            // Its file must stay: without it, the next `open` would not find what the dead process left.
+            Some(dead) => dead.release_only(),
+            None => live.push(path),
         }
     }
     Ok(live)
@@ -103,7 +111,7 @@ pub(super) fn remove_dead_sessions(tmp: &Path) -> Result<(), StoreError> {
         // The lock is held until its directory is gone, and removes its own file then.
         if let Some(_dead) = Lock::attempt(&path)? {
             let session = path.with_extension("");
-            match fs::remove_dir_all(&session) {
+            match remove_tree(&session) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(StoreError::at("remove the leftovers", &session)(error)),
@@ -113,8 +121,59 @@ pub(super) fn remove_dead_sessions(tmp: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Removes a directory with everything in it, also where its makers took our right to write away.
+pub(super) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_up(path)?;
+            fs::remove_dir_all(path)
+        }
+        result => result,
+    }
+}
+
+fn open_up(directory: &Path) -> io::Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            open_up(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn lock_files(tmp: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = fs::read_dir(tmp).map_err(StoreError::at("list", tmp))?;
     let paths = entries.filter_map(|entry| entry.ok().map(|entry| entry.path()));
     Ok(paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    /// Check that no two hold a lock at once, although each removes the file that the others wait for.
+    #[test]
+    fn one_holds_it_at_a_time() {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let path = directory.path().join("lock");
+        let inside = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        let _lock = Lock::wait(&path).expect("a lock");
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert!(!path.exists());
+    }
 }

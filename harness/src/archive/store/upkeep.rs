@@ -7,14 +7,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use serde::Serialize;
-
 use crate::archive::hash::Sha256;
 use crate::archive::store::{Store, StoreError, lock};
 
 /// What an entry of the store is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EntryKind {
     /// A download.
     Blob,
@@ -23,7 +20,7 @@ pub enum EntryKind {
 }
 
 /// Something in the store.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Download or directory.
     pub kind: EntryKind,
@@ -49,7 +46,7 @@ pub struct PruneRule {
 }
 
 /// What [`Store::prune`] did.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Pruned {
     /// What it removed.
     pub removed: Vec<Entry>,
@@ -133,7 +130,7 @@ impl Store {
         fs::rename(&entry.path, &moved).map_err(StoreError::at("remove", &entry.path))?;
         let removed = match entry.kind {
             EntryKind::Blob => fs::remove_file(&moved),
-            EntryKind::Tree => fs::remove_dir_all(&moved),
+            EntryKind::Tree => lock::remove_tree(&moved),
         };
         removed.map_err(StoreError::at("remove", &entry.path))?;
         match fs::remove_file(self.name_path(&entry.id)) {
