@@ -2,6 +2,11 @@
 //!
 //! Environment: `CLANG` names the compiler of the BPF side (default `clang`; it may be a wrapper script, for instance
 //! one that adds coverage instrumentation).
+//!
+//! libelf and zlib come from the system (libelf-dev, zlib1g-dev), or, without root, from a directory D that holds
+//! `libelf.a` and `libz.a` and nothing else, so that this build script links them statically too:
+//! `LIBBPF_SYS_LIBRARY_PATH=D` (or `LIBBPF_SYS_LIBRARY_PATH_<target>` for each of host and target when they differ) and
+//! `LIBBPF_SYS_EXTRA_CFLAGS=-I…` for their headers.
 
 use std::env;
 use std::path::PathBuf;

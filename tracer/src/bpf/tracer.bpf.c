@@ -50,6 +50,18 @@ struct {
 /* Hides a value from clang, so that it keeps the bounds check that the verifier needs. */
 #define opaque(var) asm volatile("" : "+r"(var))
 
+/*
+ * A length of 1 to max (a power of two), bounded by a mask: after a comparison that cannot be true, 6.12 and 6.16 hold
+ * the length for a contradiction ("REG INVARIANTS VIOLATION") and refuse the program.
+ */
+static __always_inline __u64 bounded(__u64 n, __u64 max)
+{
+	__u64 last = n - 1;
+
+	opaque(last);
+	return (last & (max - 1)) + 1;
+}
+
 static __always_inline void *payload(struct rec_data *rec)
 {
 	return rec + 1;
@@ -158,17 +170,13 @@ static __always_inline bool send_argv(const struct rec_key *key, __u64 start, __
 			rec = reserve_data(key, REC_ARGV, from - start, false);
 			if (!rec)
 				return false;
-			opaque(n);
-			if (n > PAYLOAD_SMALL)
-				n = PAYLOAD_SMALL;
+			n = bounded(n, PAYLOAD_SMALL);
 			err = bpf_probe_read_user(payload(rec), n, (void *)from);
 		} else {
 			rec = reserve_data(key, REC_ARGV, from - start, true);
 			if (!rec)
 				return false;
-			opaque(n);
-			if (n > PAYLOAD_LARGE)
-				n = PAYLOAD_LARGE;
+			n = bounded(n, PAYLOAD_LARGE);
 			err = bpf_probe_read_user(payload(rec), n, (void *)from);
 		}
 		if (err) {
