@@ -10,6 +10,7 @@
 
 pub mod complaint;
 pub mod console;
+mod deadlines;
 mod error;
 pub mod keys;
 pub mod machine;
@@ -30,46 +31,19 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+pub use self::deadlines::Deadlines;
 pub use self::error::{Evidence, Stage, VmError};
 pub use self::qemu::Qemu;
 
-use crate::matrix::Arch;
 use crate::process::Process;
 use crate::vm::console::Console;
 use crate::vm::keys::RunKeys;
-use crate::vm::machine::{Accel, MachineSpec, Sockets};
+use crate::vm::machine::{MachineSpec, Sockets};
 use crate::vm::qmp::{Event, Qmp, QmpError};
 use crate::vm::ssh::Session;
 
 /// The time that the console of an ended QEMU gets to be read, and an ended connection to show that QEMU has ended.
 const AFTERMATH: Duration = Duration::from_secs(5);
-
-/// How long each stage of a guest's life may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// From QEMU's exec to its answer.
-    pub start: Duration,
-    /// From there to init's `ready`.
-    pub boot: Duration,
-    /// From there to an authenticated session.
-    pub connect: Duration,
-    /// For each way to end the guest, from the politest on.
-    pub power_off: Duration,
-}
-
-impl Deadlines {
-    /// Deadlines that a healthy guest keeps even on a busy machine: some 20 times what it takes on an idle one.
-    #[must_use]
-    pub fn of(arch: Arch, accel: Accel) -> Self {
-        let [boot, connect, power_off] = match (accel, arch) {
-            (Accel::Kvm, _) => [30, 20, 10],
-            (Accel::Tcg, Arch::X86_64) => [90, 30, 20],
-            (Accel::Tcg, Arch::Aarch64 | Arch::Riscv64) => [120, 45, 30],
-        };
-        let seconds = Duration::from_secs;
-        Self { start: seconds(30), boot: seconds(boot), connect: seconds(connect), power_off: seconds(power_off) }
-    }
-}
 
 /// A running guest. Dropping it kills QEMU and removes its sockets.
 #[derive(Debug)]
@@ -339,9 +313,11 @@ impl Vm {
     }
 }
 
-/// A directory that only we may enter, with a path short enough for sockets.
+/// A directory that only we may enter, with a path short enough for sockets; see [`Sockets`].
 fn private_directory() -> Result<TempDir, VmError> {
-    let parent = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    let parent = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir() && path.as_os_str().len() < 64);
     let parent = parent.unwrap_or_else(|| PathBuf::from("/tmp"));
     tempfile::Builder::new()
         .prefix("ukci-")

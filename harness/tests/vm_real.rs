@@ -1,11 +1,17 @@
 //! Boots a real kernel in QEMU and uses it. Needs what `common/real.rs` says.
 
-#![allow(missing_docs, clippy::print_stderr, reason = "the names of tests are sentences; they tell what they measured")]
+#![allow(
+    missing_docs,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "the names of tests are sentences; they tell what they measured"
+)]
 
 #[path = "common/real.rs"]
 mod real;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -53,6 +59,38 @@ async fn a_guest_without_a_network_has_the_loopback_interface_only() {
 
 #[tokio::test]
 #[ignore = "boots a guest"]
+async fn a_guest_with_a_network_has_an_address() {
+    let (_vm, session) = Guest::with(&[], true).await.boot_and_connect().await;
+    let output = session.run("cat /sys/class/net/eth0/operstate && ping -c 1 -W 10 10.0.2.2", SOON).await.unwrap();
+    assert_eq!(output.exit, Exit::Code(0), "{output:?}");
+}
+
+#[tokio::test]
+#[ignore = "boots a guest"]
+async fn a_warning_of_the_kernel_reaches_us() {
+    let (vm, session) = Guest::prepare().await.boot_and_connect().await;
+    let mark = vm.console().mark();
+    // 4 is the level of WARN(). What comes after it on the same console says that it has arrived.
+    let command =
+        "echo '<4>WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2' >/dev/kmsg; echo '<3>ukci: cannot wait' >/dev/kmsg";
+    assert_eq!(session.run(command, SOON).await.unwrap().exit, Exit::Code(0));
+    vm.console().wait_for_init("never said").await;
+    let titles: Vec<_> = vm.console().complaints_since(mark).into_iter().map(|complaint| complaint.title).collect();
+    assert_eq!(titles, ["WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2"]);
+}
+
+#[tokio::test]
+#[ignore = "boots a guest"]
+async fn the_probe_for_kvm_answers_in_time() {
+    let guest = Guest::prepare().await;
+    let start = Instant::now();
+    let answer = ukci::vm::probe::kvm_works(&guest.qemu, &guest.spec, guest.directory.path()).await;
+    eprintln!("KVM after {:.1} s: {answer:?}", start.elapsed().as_secs_f64());
+    assert!(start.elapsed() < Duration::from_secs(60));
+}
+
+#[tokio::test]
+#[ignore = "boots a guest"]
 async fn commands_tell_how_they_ended() {
     let (_vm, session) = Guest::prepare().await.boot_and_connect().await;
     let output = session.run("echo out; echo err >&2; exit 7", SOON).await.unwrap();
@@ -83,7 +121,7 @@ async fn files_arrive_as_they_left() {
     .take(12 << 20)
     .collect();
     fs::write(&here, &bytes).unwrap();
-    let guest = Guest::with_bundle(&[("blob", &here)]).await;
+    let guest = Guest::with(&[("blob", &here)], false).await;
     let (_vm, session) = guest.boot_and_connect().await;
 
     let start = Instant::now();
@@ -158,6 +196,35 @@ async fn a_server_without_the_pinned_key_is_refused() {
     guest.keys = ukci::vm::keys::RunKeys::generate().unwrap();
     let error = vm.connect(&guest.keys).await.unwrap_err().to_string();
     assert!(error.contains("another host key"), "{error}");
+}
+
+/// Not a test of its own: what a person does at a terminal.
+#[tokio::test]
+#[ignore = "a helper of another test"]
+async fn child_that_opens_a_shell() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let (_vm, session) = Guest::prepare().await.boot_and_connect().await;
+    println!("ended: {}", session.shell().await.unwrap());
+}
+
+#[tokio::test]
+#[ignore = "boots a guest"]
+async fn a_shell_passes_input_output_and_status() {
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "child_that_opens_a_shell", "--nocapture"])
+        .env(CHILD, "shell")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"echo out $((6 * 7)); echo err $((6 * 8)) >&2; exit 5\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    for part in ["out 42\n", "err 48\n", "ended: exit status 5\n"] {
+        assert!(text.contains(part), "`{part}` in {text}");
+    }
 }
 
 const CHILD: &str = "UKCI_TEST_CHILD";

@@ -31,10 +31,10 @@ fn variable(name: &str) -> PathBuf {
 
 impl Guest {
     pub(crate) async fn prepare() -> Self {
-        Self::with_bundle(&[]).await
+        Self::with(&[], false).await
     }
 
-    pub(crate) async fn with_bundle(bundle: &[(&str, &Path)]) -> Self {
+    pub(crate) async fn with(bundle: &[(&str, &Path)], network: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
@@ -47,7 +47,7 @@ impl Guest {
         guest::write_bundle(bundle.iter().copied(), &at("bundle")).unwrap();
         let mut segments = vec![at("base"), at("run"), at("bundle")];
         if let Some(modules) = std::env::var_os("UKCI_DEV_MODULES").filter(|path| !path.is_empty()) {
-            guest::write_modules(Path::new(&modules), &image.modules(false), &at("modules")).unwrap();
+            guest::write_modules(Path::new(&modules), &image.modules(network), &at("modules")).unwrap();
             segments.push(at("modules"));
         }
         let segments: Vec<&Path> = segments.iter().map(PathBuf::as_path).collect();
@@ -59,7 +59,7 @@ impl Guest {
             memory_mib: 1024,
             kernel: variable("UKCI_DEV_KERNEL"),
             initrd: at("initramfs"),
-            network: false,
+            network,
             time: SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()),
         };
         let qemu = Qemu::inspect("qemu-system-x86_64".into(), Vec::new(), Vec::new(), None).await.unwrap();
