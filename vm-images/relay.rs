@@ -1,9 +1,8 @@
 //! The guest's end of the line: joins the virtio port `ukci.ssh` to the ssh server on 127.0.0.1:22, once, and exits.
 //!
-//! One process serves one connection of the host; `init` starts the next. That makes the life of a connection visible
-//! to the host: the kernel tells QEMU when this process opens the port and when its exit closes it, and throws away
-//! what the process left unread, so no byte of one connection reaches the next. The host waits for that close and open
-//! before it connects again.
+//! One process serves one connection of the host; `init` starts the next. With its exit the kernel throws away what the
+//! process left unread, so no byte of one connection reaches the next. It says on the console when it has opened the
+//! port, and the host waits for that before it connects again.
 //!
 //! A single file with no dependency but std, so that plain `rustc` builds it for every guest.
 //! Exit status: 0 when the host has closed the line, 3 when the kernel shows no such port, 1 for anything else.
@@ -66,6 +65,8 @@ fn find_port() -> Option<PathBuf> {
 
 fn serve(path: PathBuf) -> io::Result<()> {
     let mut port = OpenOptions::new().read(true).write(true).open(path)?;
+    // Through the kernel's log, as all of init's lines; 3 is the level of errors, which reach the console.
+    fs::write("/dev/kmsg", "<3>ukci: listening\n")?;
     port.write_all(GREETING)?;
     let server = TcpStream::connect(SERVER)?;
     server.set_nodelay(true)?; // Packets are complete when they arrive here; waiting for more only adds delay.

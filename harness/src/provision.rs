@@ -259,6 +259,12 @@ impl Provisioner {
         self.built(arch, llvm).await.map(|built| built.bundle)
     }
 
+    /// A directory that only we may enter, gone with the provisioner: or, after SIGKILL, with the next start of `ukci`.
+    #[must_use]
+    pub fn private(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// The keys of this run.
     #[must_use]
     pub fn keys(&self) -> &RunKeys {

@@ -19,9 +19,9 @@ mod qemu;
 pub mod qmp;
 pub mod ssh;
 
-use std::fs::Permissions;
+use std::fs::File;
 use std::future::Future;
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ pub use self::qemu::Qemu;
 use crate::process::Process;
 use crate::vm::console::Console;
 use crate::vm::keys::RunKeys;
-use crate::vm::machine::{MachineSpec, Sockets};
+use crate::vm::machine::{MachineSpec, QMP_SOCKET, SSH_SOCKET};
 use crate::vm::qmp::{Event, Qmp, QmpError};
 use crate::vm::ssh::Session;
 
@@ -54,41 +54,37 @@ pub struct Vm {
     events: mpsc::UnboundedReceiver<Event>,
     console: Console,
     qemu_log: PathBuf,
-    sockets: Sockets,
-    _directory: TempDir,
+    sockets: SocketDirectory,
     deadlines: Deadlines,
-    /// How often the guest has opened its port, and how often we have connected: the guest closes and opens its port
-    /// once for each of our connections.
-    opened: u64,
+    /// How often we have connected. The guest opens its port anew, and says so, after each of our connections.
     connected: u64,
     shutdown: Option<String>,
 }
 
 impl Vm {
-    /// Starts a machine and waits until its init is ready. The logs `console.log` and `qemu.log` go to `directory`.
+    /// Starts a machine and waits until its init is ready. The logs `console.log` and `qemu.log` go to `logs`; its sockets
+    /// lie in a directory below `private`, which only we may enter.
     ///
     /// # Errors
     /// When QEMU does not start, or the guest ends or is not ready in time; the error says which, with what was seen.
     pub async fn boot(
         qemu: &Qemu,
         spec: &MachineSpec,
-        directory: &Path,
+        logs: &Path,
+        private: &Path,
         deadlines: Deadlines,
     ) -> Result<Self, VmError> {
-        let private = private_directory()?;
-        let sockets = Sockets { directory: private.path().to_owned() };
-        let socket = sockets.qmp();
-        let listener = UnixListener::bind(&socket).map_err(|source| VmError::Io {
-            doing: "make the socket",
-            path: socket,
-            source,
-        })?;
+        let sockets = SocketDirectory::below(private)?;
+        let socket = sockets.path(QMP_SOCKET);
+        let doing = "make the socket";
+        let listener = UnixListener::bind(&socket).map_err(|source| VmError::Io { doing, path: socket, source })?;
 
-        let qemu_log = directory.join("qemu.log");
-        let line = spec.command_line(&sockets, qemu.firmware.as_deref(), qemu.sandbox);
+        let qemu_log = logs.join("qemu.log");
+        let line = spec.command_line(qemu.firmware.as_deref(), qemu.sandbox);
         let started = Instant::now();
-        let mut process = qemu.command().args(&line.qemu).log(&qemu_log).capture().spawn()?;
-        let console_log = directory.join("console.log");
+        let command = qemu.command().args(&line.qemu).current_dir(sockets.directory.path()).log(&qemu_log);
+        let mut process = command.capture().spawn()?;
+        let console_log = logs.join("console.log");
         // The command captures its output, so it is there.
         let Some(output) = process.take_stdout() else { return Err(VmError::NoConsole) };
         let console = Console::start(output, &console_log, started).map_err(|source| VmError::Io {
@@ -98,19 +94,8 @@ impl Vm {
         })?;
 
         let (sender, events) = mpsc::unbounded_channel();
-        let mut vm = Self {
-            process,
-            qmp: None,
-            events,
-            console,
-            qemu_log,
-            sockets,
-            _directory: private,
-            deadlines,
-            opened: 0,
-            connected: 0,
-            shutdown: None,
-        };
+        let mut vm =
+            Self { process, qmp: None, events, console, qemu_log, sockets, deadlines, connected: 0, shutdown: None };
         vm.qmp = Some(vm.start_qmp(listener, sender).await?);
         vm.wait_until_ready().await?;
         Ok(vm)
@@ -134,7 +119,7 @@ impl Vm {
     }
 
     async fn wait_until_ready(&mut self) -> Result<(), VmError> {
-        let (ready, deadline) = (self.console.wait_for_init("ready"), self.deadlines.boot);
+        let (ready, deadline) = (self.console.wait_for_init("ready", 1), self.deadlines.boot);
         let said = self.unless_ended(Stage::Boot, "the guest's init to be ready", deadline, ready).await?;
         match said.as_deref() {
             Some("ready") => Ok(()),
@@ -164,46 +149,24 @@ impl Vm {
         }
     }
 
-    /// Opens an ssh session. After an earlier one is dropped, another can be opened; it may take a second until the guest
-    /// is known to be ready for it, because QEMU reports its ports no more often.
+    /// Opens an ssh session. After an earlier one is dropped, another can be opened.
     ///
     /// # Errors
     /// When the guest ends, does not open its port in time, or ssh fails.
     pub async fn connect(&mut self, keys: &RunKeys) -> Result<Session, VmError> {
         let deadline = self.deadlines.connect;
         let start = Instant::now();
-        self.wait_for_port(deadline).await?;
+        let opened = self.console.wait_for_init("listening", self.connected + 1);
+        match self.unless_ended(Stage::Connect, "the guest to open its port", deadline, opened).await?.as_deref() {
+            Some("listening") => {}
+            _failed => return Err(self.ended(Stage::Connect).await),
+        }
         self.connected += 1;
-        let socket = self.sockets.ssh();
+        let socket = self.sockets.path(SSH_SOCKET);
         let left = deadline.saturating_sub(start.elapsed());
         match Session::connect(&socket, keys, left).await {
             Ok(session) => Ok(session),
             Err(source) => Err(self.lost_or(Stage::Connect, |evidence| VmError::Connect { source, evidence }).await),
-        }
-    }
-
-    async fn wait_for_port(&mut self, deadline: Duration) -> Result<(), VmError> {
-        let wanted = self.connected + 1;
-        let end = Instant::now() + deadline;
-        while self.opened < wanted {
-            let left = end.saturating_duration_since(Instant::now());
-            tokio::select! {
-                biased;
-                Some(event) = self.events.recv() => self.note(event),
-                status = self.process.wait() => return Err(self.post_mortem(Stage::Connect, status?.to_string()).await),
-                () = tokio::time::sleep(left) => {
-                    let (stage, waiting_for) = (Stage::Connect, "the guest to open its port");
-                    return Err(VmError::Deadline { stage, waiting_for, deadline, evidence: self.evidence() });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn note(&mut self, event: Event) {
-        match event {
-            Event::Port { open } => self.opened += u64::from(open),
-            Event::Shutdown { reason } => self.shutdown = Some(reason),
         }
     }
 
@@ -238,8 +201,8 @@ impl Vm {
     async fn post_mortem(&mut self, stage: Stage, status: String) -> VmError {
         // A process that QEMU left behind could hold the console open; what is there has been read then.
         drop(timeout(AFTERMATH, self.console.closed()).await);
-        while let Ok(event) = self.events.try_recv() {
-            self.note(event);
+        while let Ok(Event::Shutdown { reason }) = self.events.try_recv() {
+            self.shutdown = Some(reason);
         }
         let evidence = self.evidence();
         if let Some(panic) = self.console.panic() {
@@ -313,15 +276,28 @@ impl Vm {
     }
 }
 
-/// A directory that only we may enter, with a path short enough for sockets; see [`Sockets`].
-fn private_directory() -> Result<TempDir, VmError> {
-    let parent = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| path.is_dir() && path.as_os_str().len() < 64);
-    let parent = parent.unwrap_or_else(|| PathBuf::from("/tmp"));
-    tempfile::Builder::new()
-        .prefix("ukci-")
-        .permissions(Permissions::from_mode(0o700))
-        .tempdir_in(&parent)
-        .map_err(|source| VmError::Io { doing: "make a private directory in", path: parent, source })
+/// The directory of one VM's sockets, which only we may enter.
+///
+/// The path of a unix socket is limited to 107 bytes (unix(7)). QEMU runs in the directory and names its sockets without
+/// a path; we reach them through the directory's descriptor.
+#[derive(Debug)]
+struct SocketDirectory {
+    directory: TempDir,
+    descriptor: File,
+}
+
+impl SocketDirectory {
+    fn below(private: &Path) -> Result<Self, VmError> {
+        let failed = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| VmError::Io { doing, path, source }
+        };
+        let directory = TempDir::new_in(private).map_err(failed("make a directory in", private))?;
+        let descriptor = File::open(directory.path()).map_err(failed("open", directory.path()))?;
+        Ok(Self { directory, descriptor })
+    }
+
+    fn path(&self, socket: &str) -> PathBuf {
+        format!("/proc/self/fd/{}/{socket}", self.descriptor.as_raw_fd()).into()
+    }
 }

@@ -79,7 +79,7 @@ async fn boot_within(qemu: &Qemu, directory: &TempDir, boot: Duration) -> VmErro
         time: None,
     };
     let deadlines = Deadlines { boot, ..Deadlines::of(spec.arch, spec.accel) };
-    match Vm::boot(qemu, &spec, directory.path(), deadlines).await {
+    match Vm::boot(qemu, &spec, directory.path(), directory.path(), deadlines).await {
         Ok(_) => panic!("it booted"),
         Err(error) => error,
     }

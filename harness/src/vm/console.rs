@@ -42,7 +42,8 @@ struct State {
     lines: u64,
     tail: VecDeque<String>,
     complaints: Vec<Complaint>,
-    said: Vec<String>,
+    /// What init said, in the order in which it first did, and how often.
+    said: Vec<(String, u64)>,
     closed: bool,
 }
 
@@ -64,11 +65,12 @@ impl Console {
         &self.log
     }
 
-    /// Waits until init has said `what`, or something that begins with `cannot`, and returns what it said; `None` when
-    /// the console closed before. The future does not borrow the console.
-    pub fn wait_for_init(&self, what: &'static str) -> impl Future<Output = Option<String>> + use<> {
-        let said =
-            move |state: &State| state.said.iter().find(|said| *said == what || said.starts_with("cannot")).cloned();
+    /// Waits until init has said `what` so many `times`, or something that begins with `cannot`, and returns what it said;
+    /// `None` when the console closed before. The future does not borrow the console.
+    pub fn wait_for_init(&self, what: &'static str, times: u64) -> impl Future<Output = Option<String>> + use<> {
+        let is_it =
+            move |(said, count): &&(String, u64)| (said == what && *count >= times) || said.starts_with("cannot");
+        let said = move |state: &State| state.said.iter().find(is_it).map(|(said, _)| said.clone());
         let mut state = self.state.clone();
         async move {
             let state = state.wait_for(|state| state.closed || said(state).is_some()).await.ok()?;
@@ -79,7 +81,7 @@ impl Console {
     /// What init said went wrong.
     #[must_use]
     pub fn init_failure(&self) -> Option<String> {
-        self.state.borrow().said.iter().find(|said| said.starts_with("cannot")).cloned()
+        self.state.borrow().said.iter().find(|(said, _)| said.starts_with("cannot")).map(|(said, _)| said.clone())
     }
 
     /// Waits until the console is closed, which it is when QEMU has ended, and everything on it has been read.
@@ -170,10 +172,13 @@ impl LineWriter {
             {
                 state.complaints.push(complaint);
             }
-            if let Some((_before, said)) = text.split_once(INIT)
-                && state.said.len() < KEPT
-            {
-                state.said.push(said.trim_end().to_owned());
+            if let Some((_before, said)) = text.split_once(INIT) {
+                let said = said.trim_end();
+                match state.said.iter().position(|(known, _)| known == said) {
+                    Some(place) => state.said[place].1 += 1,
+                    None if state.said.len() < KEPT => state.said.push((said.to_owned(), 1)),
+                    None => {}
+                }
             }
             if state.tail.len() == TAIL {
                 state.tail.pop_front();
@@ -259,11 +264,11 @@ mod tests {
     #[tokio::test]
     async fn init_is_waited_for_and_its_failure_ends_the_wait() {
         let (console, ..) = shown(b"[ 1.0] ukci: ready\n").await;
-        assert_eq!(console.wait_for_init("ready").await.as_deref(), Some("ready"));
+        assert_eq!(console.wait_for_init("ready", 1).await.as_deref(), Some("ready"));
         let (console, ..) = shown(b"[ 1.0] ukci: cannot mount proc\n").await;
-        assert_eq!(console.wait_for_init("ready").await.as_deref(), Some("cannot mount proc"));
+        assert_eq!(console.wait_for_init("ready", 1).await.as_deref(), Some("cannot mount proc"));
         let (console, ..) = shown(b"[ 1.0] ukci: rea").await;
-        assert_eq!(console.wait_for_init("ready").await, None);
+        assert_eq!(console.wait_for_init("ready", 1).await, None);
     }
 
     #[tokio::test]
@@ -272,7 +277,7 @@ mod tests {
         let (mut theirs, ours) = duplex(64);
         let console = Console::start(ours, &dir.path().join("log"), Instant::now()).unwrap();
         theirs.write_all(b"BUG: before\n---[ end trace ]---\nukci: ready\n").await.unwrap();
-        console.wait_for_init("ready").await;
+        console.wait_for_init("ready", 1).await;
         let mark = console.mark();
         theirs.write_all(b"BUG: after\n").await.unwrap();
         drop(theirs);

@@ -58,29 +58,11 @@ pub struct MachineSpec {
     pub time: Option<u64>,
 }
 
-/// Where the sockets of one VM are.
-///
-/// The path of a unix socket is limited to 107 bytes (unix(7)), which a run's directory often exceeds, so they lie in a
-/// short private directory of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sockets {
-    /// The directory. Only its owner may enter.
-    pub directory: PathBuf,
-}
-
-impl Sockets {
-    /// We listen here and QEMU connects when it starts, so nobody has to wait for a socket to appear.
-    #[must_use]
-    pub fn qmp(&self) -> PathBuf {
-        self.directory.join("qmp")
-    }
-
-    /// QEMU listens here; a connection is joined to the guest's port.
-    #[must_use]
-    pub fn ssh(&self) -> PathBuf {
-        self.directory.join("ssh")
-    }
-}
+/// The socket, in QEMU's working directory, on which we listen: QEMU connects when it starts, so nobody has to wait for a
+/// socket to appear.
+pub(super) const QMP_SOCKET: &str = "qmp";
+/// The socket, in QEMU's working directory, on which QEMU listens; a connection is joined to the guest's port.
+pub(super) const SSH_SOCKET: &str = "ssh";
 
 /// The arguments of QEMU and of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,10 +124,10 @@ impl MachineSpec {
     /// The arguments to run this machine with. `firmware` is where QEMU finds its firmware when not where it was built to
     /// look; `sandbox` is whether this QEMU can restrict its own system calls.
     #[must_use]
-    pub fn command_line(&self, sockets: &Sockets, firmware: Option<&Path>, sandbox: bool) -> CommandLine {
+    pub fn command_line(&self, firmware: Option<&Path>, sandbox: bool) -> CommandLine {
         let mut devices = vec![self.base(firmware, sandbox), self.processor(), panic_ends_qemu(), self.console()];
-        devices.push(qmp(sockets));
-        devices.push(ssh_port(sockets));
+        devices.push(qmp());
+        devices.push(ssh_port());
         if self.network {
             devices.push(network());
         }
@@ -211,27 +193,19 @@ fn panic_ends_qemu() -> Device {
     device(["-no-reboot"], &["panic=-1"])
 }
 
-fn qmp(sockets: &Sockets) -> Device {
-    let chardev = option("socket,id=qmp,path=", &sockets.qmp(), "");
-    device([OsString::from("-chardev"), chardev, "-mon".into(), "chardev=qmp,mode=control".into()], &[])
+fn qmp() -> Device {
+    let chardev = format!("socket,id=qmp,path={QMP_SOCKET}");
+    device(["-chardev", &chardev, "-mon", "chardev=qmp,mode=control"], &[])
 }
 
 /// ssh over a virtio port needs no network, no driver of one and no TCP port; the mode of the directory guards it.
-fn ssh_port(sockets: &Sockets) -> Device {
-    let chardev = option("socket,id=ssh,path=", &sockets.ssh(), ",server=on,wait=off");
-    // Without an id, QEMU sends no event when the guest opens the port.
-    let port = format!("virtserialport,id=ssh-port,chardev=ssh,name={SSH_PORT}");
-    device(
-        [
-            OsString::from("-device"),
-            "virtio-serial-pci".into(),
-            "-chardev".into(),
-            chardev,
-            "-device".into(),
-            port.into(),
-        ],
-        &[],
-    )
+///
+/// The guest says on the console when it has opened the port. QEMU knows as well, but tells no more than once a second.
+fn ssh_port() -> Device {
+    let chardev = format!("socket,id=ssh,path={SSH_SOCKET},server=on,wait=off");
+    let port = format!("virtserialport,chardev=ssh,name={SSH_PORT}");
+    // Otherwise the kernel drops what a program says after ten lines within five seconds.
+    device(["-device", "virtio-serial-pci", "-chardev", &chardev, "-device", &port], &["printk.devkmsg=on"])
 }
 
 /// QEMU's user-mode network: connections out, no port in. What the guest reaches is what this machine reaches, its
@@ -239,20 +213,6 @@ fn ssh_port(sockets: &Sockets) -> Device {
 /// the search for a boot server.
 fn network() -> Device {
     device(["-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile="], &[])
-}
-
-/// QEMU splits an option at commas; a doubled one stands for itself.
-fn option(before: &str, path: &Path, after: &str) -> OsString {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let mut bytes = before.as_bytes().to_vec();
-    for byte in path.as_os_str().as_bytes() {
-        bytes.push(*byte);
-        if *byte == b',' {
-            bytes.push(b',');
-        }
-    }
-    bytes.extend_from_slice(after.as_bytes());
-    OsString::from_vec(bytes)
 }
 
 #[cfg(test)]
@@ -270,10 +230,6 @@ mod tests {
             network,
             time: Some(1_800_000_000),
         }
-    }
-
-    fn sockets() -> Sockets {
-        Sockets { directory: "/run/ukci,1".into() }
     }
 
     /// One option per line, as a person compares them.
@@ -297,7 +253,7 @@ mod tests {
             for accel in [Accel::Tcg, Accel::Kvm] {
                 for network in [false, true] {
                     let name = format!("{arch}_{accel}{}", if network { "_network" } else { "" });
-                    let line = spec(arch, accel, network).command_line(&sockets(), Some(Path::new("/fw")), true);
+                    let line = spec(arch, accel, network).command_line(Some(Path::new("/fw")), true);
                     insta::assert_snapshot!(name, lines(&line));
                 }
             }
@@ -307,7 +263,7 @@ mod tests {
     #[test]
     fn what_is_not_given_is_not_said() {
         let spec = MachineSpec { time: None, ..spec(Arch::X86_64, Accel::Tcg, false) };
-        let text = lines(&spec.command_line(&sockets(), None, false));
+        let text = lines(&spec.command_line(None, false));
         for absent in ["-L", "-sandbox", "UKCI_TIME", "net"] {
             assert!(!text.contains(absent), "{absent} in {text}");
         }
@@ -315,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_kernel_arguments_are_among_qemus() {
-        let line = spec(Arch::Aarch64, Accel::Tcg, false).command_line(&sockets(), None, true);
+        let line = spec(Arch::Aarch64, Accel::Tcg, false).command_line(None, true);
         assert_eq!(line.qemu.last().unwrap().to_str(), Some(line.kernel.as_str()));
         assert!(line.kernel.contains("console=ttyAMA0"), "{}", line.kernel);
     }

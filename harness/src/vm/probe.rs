@@ -28,7 +28,7 @@ pub async fn kvm_works(qemu: &Qemu, spec: &MachineSpec, directory: &Path) -> Res
     }
     let spec = MachineSpec { accel: Accel::Kvm, ..spec.clone() };
     let deadlines = Deadlines { start: PROBE, boot: PROBE, connect: PROBE, power_off: PROBE };
-    match Vm::boot(qemu, &spec, directory, deadlines).await {
+    match Vm::boot(qemu, &spec, directory, directory, deadlines).await {
         Ok(mut vm) => vm.power_off(None).await.map_err(|error| error.to_string()),
         Err(error) => Err(format!("a guest that was tried under KVM did not boot: {error}")),
     }

@@ -44,13 +44,6 @@ pub enum QmpError {
 /// Something that happened to the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The guest opened or closed its end of a virtio port.
-    ///
-    /// QEMU sends at most one per second and port, and then the last: a close may go missing, an open not.
-    Port {
-        /// Whether it is open now.
-        open: bool,
-    },
     /// The machine is going down, for example because of `guest-shutdown`, `guest-reset` (a panic with
     /// `-no-reboot`) or `host-qmp-quit`.
     Shutdown {
@@ -190,7 +183,6 @@ async fn dispatch(mut read: BufReader<OwnedReadHalf>, pending: Arc<Pending>, eve
 
 fn known(event: &str, data: &Value) -> Option<Event> {
     match event {
-        "VSERPORT_CHANGE" => Some(Event::Port { open: data["open"].as_bool()? }),
         "SHUTDOWN" => Some(Event::Shutdown { reason: data["reason"].as_str().unwrap_or("unknown").to_owned() }),
         "GUEST_PANICKED" => Some(Event::Shutdown { reason: "guest-panic".to_owned() }),
         _ => None,
@@ -229,7 +221,6 @@ mod tests {
             ">qmp_capabilities",
             r#"{"return": {}, "id": 1}"#,
             ">query-status",
-            r#"{"event": "VSERPORT_CHANGE", "data": {"open": true, "id": "x"}, "timestamp": {}}"#,
             r#"{"event": "NIC_RX_FILTER_CHANGED", "data": {}}"#,
             r#"{"return": {"status": "running"}, "id": 2}"#,
             ">nonsense",
@@ -241,7 +232,6 @@ mod tests {
         assert_eq!(qmp.execute("query-status", Value::Null).await.unwrap()["status"], "running");
         let error = qmp.execute("nonsense", json!({"a": 1})).await.unwrap_err().to_string();
         assert_eq!(error, "QEMU refused `nonsense`: no such command");
-        assert_eq!(events.recv().await, Some(Event::Port { open: true }));
         assert_eq!(events.recv().await, Some(Event::Shutdown { reason: "guest-reset".into() }));
         // The script is over and its end closed.
         assert_eq!(events.recv().await, None);

@@ -1,20 +1,21 @@
-//! What the tests that boot real kernels need: a kernel, a guest image and QEMU.
-//!
-//! PLACEHOLDER: the variables UKCI_DEV_KERNEL (image), UKCI_DEV_MODULES (`…/lib/modules/<release>`, may be unset) and
-//! UKCI_DEV_GUEST_TREE (the guest's packages, unpacked over each other) stand in for the provisioning from the store, and
-//! QEMU is the machine's own. To be replaced when provisioning is wired.
+//! What the tests that boot real kernels need: a kernel, a guest image and QEMU, provided as `ukci run` provides them.
 
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
-use ukci::matrix::Arch;
-use ukci::provision::guest::{self, GuestSpec};
-use ukci::provision::initramfs::assemble;
+use ukci::archive::{Archive, Settings, Store};
+use ukci::matrix::{Arch, Filter, Plan};
+use ukci::project::Project;
+use ukci::provision::{AccelWish, Provisioner};
 use ukci::vm::keys::RunKeys;
-use ukci::vm::machine::{Accel, MachineSpec};
+use ukci::vm::machine::MachineSpec;
 use ukci::vm::ssh::Session;
 use ukci::vm::{Deadlines, Qemu, Vm};
+
+/// The row of the matrix whose kernel the tests boot.
+const KERNEL: &str = "6.12";
 
 /// A guest to be: its files, and the keys that are in its image.
 pub(crate) struct Guest {
@@ -23,52 +24,41 @@ pub(crate) struct Guest {
     pub(crate) spec: MachineSpec,
     pub(crate) deadlines: Deadlines,
     pub(crate) directory: TempDir,
-}
-
-fn variable(name: &str) -> PathBuf {
-    std::env::var_os(name).map(PathBuf::from).unwrap_or_else(|| panic!("set {name}; see tests/common/real.rs"))
+    /// Its scratch directory holds the initramfs.
+    _provisioner: Provisioner,
 }
 
 impl Guest {
     pub(crate) async fn prepare() -> Self {
-        Self::with(&[], false).await
+        Self::with(false).await
     }
 
-    pub(crate) async fn with(bundle: &[(&str, &Path)], network: bool) -> Self {
+    pub(crate) async fn with(network: bool) -> Self {
+        let matrix = Path::new(env!("CARGO_MANIFEST_DIR")).join("../matrix/matrix.yaml");
+        let mut project = Project::load(Some(&matrix)).unwrap();
+        project.spec.guest.network = network;
+        let host = Arch::host();
+        let filter = Filter { kernels: vec![KERNEL.into()], arches: host.into_iter().collect(), ..Filter::default() };
+        let plan = Plan::expand(&project.spec, &filter, host).unwrap();
+        let job = plan.jobs().first().unwrap();
+        let archive = Archive::open(Settings::from_env(), Store::from_env().unwrap(), Arc::new(()));
         let directory = tempfile::tempdir().unwrap();
-        let at = |name: &str| directory.path().join(name);
-        let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        let relay = guest::compile_relay(&rustc, Arch::X86_64, None, &at("relay")).unwrap();
-        relay.run(guest::RELAY_DEADLINE).await.unwrap();
-        let image = GuestSpec::built_in().unwrap();
-        image.write_base(&variable("UKCI_DEV_GUEST_TREE"), &at("relay"), &at("base")).unwrap();
-        let keys = RunKeys::generate().unwrap();
-        guest::write_run(keys.authorized_key(), keys.host_key_file(), &at("run")).unwrap();
-        guest::write_bundle(bundle.iter().copied(), &at("bundle")).unwrap();
-        let mut segments = vec![at("base"), at("run"), at("bundle")];
-        if let Some(modules) = std::env::var_os("UKCI_DEV_MODULES").filter(|path| !path.is_empty()) {
-            guest::write_modules(Path::new(&modules), &image.modules(network), &at("modules")).unwrap();
-            segments.push(at("modules"));
+        let provisioner =
+            Provisioner::new(Arc::new(archive), project, AccelWish::Tcg, false, directory.path()).unwrap();
+        let inputs = provisioner.prepare(job).await.unwrap();
+        let spec = provisioner.machine(&inputs, &[]).await.unwrap();
+        Self {
+            keys: provisioner.keys().clone(),
+            qemu: inputs.qemu.as_ref().clone(),
+            deadlines: provisioner.deadlines(job.arch, spec.accel),
+            spec,
+            directory,
+            _provisioner: provisioner,
         }
-        let segments: Vec<&Path> = segments.iter().map(PathBuf::as_path).collect();
-        assemble(&segments, &at("initramfs")).unwrap();
-        let spec = MachineSpec {
-            arch: Arch::X86_64,
-            accel: Accel::Tcg,
-            vcpus: 2,
-            memory_mib: 1024,
-            kernel: variable("UKCI_DEV_KERNEL"),
-            initrd: at("initramfs"),
-            network,
-            time: SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()),
-        };
-        let qemu = Qemu::inspect("qemu-system-x86_64".into(), Vec::new(), Vec::new(), None).await.unwrap();
-        let deadlines = Deadlines::of(spec.arch, spec.accel);
-        Self { keys, qemu, spec, deadlines, directory }
     }
 
     pub(crate) async fn boot(&self) -> Vm {
-        match Vm::boot(&self.qemu, &self.spec, self.directory.path(), self.deadlines).await {
+        match Vm::boot(&self.qemu, &self.spec, self.directory.path(), self.directory.path(), self.deadlines).await {
             Ok(vm) => vm,
             Err(error) => panic!("{error}"),
         }
