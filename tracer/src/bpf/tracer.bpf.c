@@ -208,8 +208,11 @@ static __always_inline bool send_end(const struct rec_key *key, const struct rec
 	return true;
 }
 
-SEC("tp_btf/sched_process_exec")
-int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+/* 6.10; null before. */
+extern void bpf_preempt_disable(void) __weak __ksym;
+extern void bpf_preempt_enable(void) __weak __ksym;
+
+static __always_inline void report(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
 	struct rec_key key = {};
 	struct rec_end end = {};
@@ -217,7 +220,7 @@ int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_
 	__u64 start, len;
 
 	if (!system_wide && !bpf_map_lookup_elem(&traced, &tgid))
-		return 0;
+		return;
 
 	key.time_ns = bpf_ktime_get_boot_ns();
 	key.tgid = tgid;
@@ -227,6 +230,22 @@ int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_
 	if (!send_head(&key, task, old_pid, bprm, len) || !send_filename(&key, bprm->filename, &end) ||
 	    !send_argv(&key, start, len, &end) || !send_end(&key, &end))
 		__sync_fetch_and_add(&lost_execs, 1);
+}
+
+/*
+ * Kernels whose tracepoints can be preempted (seen on 7.3-rc) skip a program that another task on the same CPU is
+ * still in. So the task stays on its CPU meanwhile; the few instructions before that are counted (recursion_misses).
+ */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	if (bpf_preempt_disable && bpf_preempt_enable) {
+		bpf_preempt_disable();
+		report(task, old_pid, bprm);
+		bpf_preempt_enable();
+	} else {
+		report(task, old_pid, bprm);
+	}
 	return 0;
 }
 
