@@ -233,8 +233,8 @@ static __always_inline void report(struct task_struct *task, pid_t old_pid, stru
 }
 
 /*
- * Kernels whose tracepoints can be preempted (seen on 7.3-rc) skip a program that another task on the same CPU is
- * still in. So the task stays on its CPU meanwhile; the few instructions before that are counted (recursion_misses).
+ * A kernel whose tracepoints can be preempted skips a program that another task on the same CPU is still in, and
+ * counts that in recursion_misses. Keeping the task on its CPU makes this rarer; the first instructions stay exposed.
  */
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
