@@ -7,10 +7,12 @@
 //!   ─▶ Vm ─▶ Session ─▶ TestRecord ─▶ CellOutcome ─▶ RunOutcome ─▶ reports
 //! ```
 
-pub mod archive;
 pub mod matrix;
+pub mod project;
 pub mod process;
+pub mod archive;
 pub mod provision;
-pub mod report;
-pub mod run;
 pub mod vm;
+pub mod run;
+pub mod report;
+pub mod cli;

@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `ukci`; everything is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ukci::cli::main()
+}

@@ -296,6 +296,16 @@ impl fmt::Display for Command {
     }
 }
 
+/// Gives the signals that ask a process to end their usual effect back: the next one ends us at once, and the kernel then
+/// ends our children.
+pub fn die_at_next_signal() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the default action replaces a handler; no code of ours runs in a signal's context.
+        // OK because only an invalid signal is refused, and these are valid.
+        let _ = unsafe { nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl) };
+    }
+}
+
 /// A running process. Dropping it kills its whole group.
 #[derive(Debug)]
 pub struct Process {

@@ -1,1 +1,393 @@
-//! provision
+//! Turns what the store holds into the inputs of a VM: kernel, guest image, bundle, QEMU. Main type: [`Provisioner`].
+
+pub mod accel;
+pub mod bundle;
+pub mod guest;
+pub mod initramfs;
+pub mod kernel;
+pub mod modules;
+pub mod program;
+pub mod qemu;
+pub mod toolchain;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+use thiserror::Error;
+use tokio::sync::{Mutex, OnceCell};
+
+pub use self::accel::{AccelError, AccelWish};
+pub use self::bundle::{Bundle, BundleError, TestExecutable};
+pub use self::kernel::{Kernel, KernelError};
+pub use self::toolchain::{Toolchain, ToolchainError};
+
+use self::guest::{GuestError, GuestSpec};
+use self::initramfs::InitramfsError;
+use self::qemu::QemuError;
+use crate::archive::{Archive, ArchiveError, Key, StoreError};
+use crate::matrix::{Arch, Job};
+use crate::process::{Command, ProcessError};
+use crate::project::Project;
+use crate::vm::keys::{KeyError, RunKeys};
+use crate::vm::machine::{Accel, MachineSpec};
+use crate::vm::{Deadlines, Qemu};
+
+/// Everything that a VM of a job needs, but for the initramfs, which [`Provisioner::machine`] makes for each boot.
+#[derive(Debug)]
+pub struct VmInputs {
+    /// The QEMU that runs it.
+    pub qemu: Rc<Qemu>,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The guest's architecture.
+    pub arch: Arch,
+    /// The initramfs but for what changes with the run: user land, then modules where the kernel has some.
+    segments: Vec<PathBuf>,
+}
+
+/// Why a job has no inputs.
+#[derive(Debug, Error)]
+pub enum ProvisionError {
+    /// No kernel.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// No QEMU.
+    #[error(transparent)]
+    Qemu(#[from] QemuError),
+    /// The archive failed.
+    #[error("cannot fetch the guest's user land: {0}")]
+    Archive(#[from] ArchiveError),
+    /// The guest image could not be made.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// An initramfs could not be made.
+    #[error(transparent)]
+    Initramfs(#[from] InitramfsError),
+    /// The run's keys cannot be made.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// Guests cannot be run as asked.
+    #[error(transparent)]
+    Accel(#[from] AccelError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A program failed.
+    #[error("cannot compile the guest's relay: {0}")]
+    Relay(#[from] ProcessError),
+}
+
+/// Why a cell has no bundle.
+#[derive(Clone, Debug, Error)]
+pub enum NoBundle {
+    /// The project does not compile with this LLVM: that is a finding.
+    #[error("{0}")]
+    Compile(String),
+    /// What compiles it could not be had: that says nothing about the project.
+    #[error("{0}")]
+    Toolchain(String),
+}
+
+/// Provides inputs, each made once however many jobs ask for it.
+#[derive(Debug)]
+pub struct Provisioner {
+    archive: Arc<Archive>,
+    project: Project,
+    locked: bool,
+    wish: AccelWish,
+    logs: PathBuf,
+    keys: RunKeys,
+    guest: GuestSpec,
+    /// On the store's file system, and gone with the provisioner.
+    scratch: TempDir,
+    qemu: OncePer<Arch, Rc<Qemu>>,
+    accel: OncePer<Arch, Accel>,
+    base: OncePer<Arch, PathBuf>,
+    bundles: OncePer<(Arch, u32), Result<BuiltBundle, NoBundle>>,
+    /// Cargo works on one bundle at a time: its own lock would make the others wait as well.
+    cargo: Mutex<()>,
+}
+
+#[derive(Clone, Debug)]
+struct BuiltBundle {
+    bundle: Rc<Bundle>,
+    segment: PathBuf,
+}
+
+/// Values that are made once per key.
+type OncePer<K, V> = Mutex<BTreeMap<K, Rc<OnceCell<V>>>>;
+
+async fn once<K: Ord, V>(cells: &OncePer<K, V>, key: K) -> Rc<OnceCell<V>> {
+    Rc::clone(cells.lock().await.entry(key).or_default())
+}
+
+impl Provisioner {
+    /// A provisioner for one run of `project`; compilers' logs go to the directory `logs`.
+    ///
+    /// # Errors
+    /// When the run's keys or its scratch directory cannot be made.
+    pub fn new(
+        archive: Arc<Archive>,
+        project: Project,
+        wish: AccelWish,
+        locked: bool,
+        logs: &Path,
+    ) -> Result<Self, ProvisionError> {
+        let scratch = archive.store().scratch()?;
+        Ok(Self {
+            archive,
+            project,
+            locked,
+            wish,
+            logs: logs.to_owned(),
+            keys: RunKeys::generate()?,
+            guest: GuestSpec::built_in()?,
+            scratch,
+            qemu: Mutex::default(),
+            accel: Mutex::default(),
+            base: Mutex::default(),
+            bundles: Mutex::default(),
+            cargo: Mutex::default(),
+        })
+    }
+
+    /// What `job` needs to boot.
+    ///
+    /// # Errors
+    /// When a part of it cannot be had.
+    pub async fn prepare(&self, job: &Job) -> Result<VmInputs, ProvisionError> {
+        let qemu = self.qemu(job.arch).await?;
+        let base = self.base(job.arch).await?;
+        let kernel = in_background({
+            let (archive, project, job, locked) =
+                (Arc::clone(&self.archive), self.project.clone(), job.clone(), self.locked);
+            move || kernel::provide(&archive, &project, &job.kernel, job.arch, locked)
+        })
+        .await?;
+        let mut segments = vec![base];
+        if let Some(modules) = &kernel.modules {
+            segments.push(self.modules(&kernel, modules).await?);
+        }
+        Ok(VmInputs { qemu, kernel, arch: job.arch, segments })
+    }
+
+    /// How guests like `inputs` are run; the first caller finds out.
+    ///
+    /// # Errors
+    /// When KVM was asked for and does not work, or the probe's machine cannot be made.
+    pub async fn accel(&self, inputs: &VmInputs) -> Result<Accel, ProvisionError> {
+        let cell = once(&self.accel, inputs.arch).await;
+        let found = cell.get_or_try_init(|| async {
+            if self.wish == AccelWish::Tcg {
+                return Ok(Accel::Tcg);
+            }
+            let probe = self.machine_with(inputs, &[], Accel::Kvm).await?;
+            let works = accel::kvm_works(&self.archive, inputs, probe).await?;
+            let (accel, why_not) = self.wish.decide(works)?;
+            if let Some(why) = why_not {
+                self.archive.progress().warn(&format!("guests are emulated, which is slower: {why}"));
+            }
+            Ok::<_, ProvisionError>(accel)
+        });
+        found.await.copied()
+    }
+
+    /// How long the stages of a VM may take.
+    #[must_use]
+    pub fn deadlines(&self, arch: Arch, accel: Accel) -> Deadlines {
+        let usual = Deadlines::of(arch, accel);
+        let boot = self.project.spec.arches.get(&arch).and_then(|arch| Duration::try_from(arch.boot_timeout?).ok());
+        Deadlines { boot: boot.unwrap_or(usual.boot), ..usual }
+    }
+
+    /// The machine that boots `inputs` with `bundles`; its initramfs is made now.
+    ///
+    /// # Errors
+    /// When the initramfs cannot be made.
+    pub async fn machine(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>]) -> Result<MachineSpec, ProvisionError> {
+        let accel = self.accel(inputs).await?;
+        self.machine_with(inputs, bundles, accel).await
+    }
+
+    async fn machine_with(
+        &self,
+        inputs: &VmInputs,
+        bundles: &[Rc<Bundle>],
+        accel: Accel,
+    ) -> Result<MachineSpec, ProvisionError> {
+        let mut segments = inputs.segments.clone();
+        for bundle in bundles {
+            if let Ok(built) = self.built(inputs.arch, bundle.llvm).await {
+                segments.push(built.segment);
+            }
+        }
+        let run = self.scratch.path().join("run.cpio");
+        let initrd = self.scratch.path().join(format!("{}-{}.initrd", inputs.arch, inputs.kernel.release));
+        let (authorized, host_key) = (self.keys.authorized_key().to_owned(), self.keys.host_key_file().to_vec());
+        in_background({
+            let initrd = initrd.clone();
+            move || -> Result<(), ProvisionError> {
+                guest::write_run(&authorized, &host_key, &run)?;
+                segments.push(run);
+                let segments: Vec<&Path> = segments.iter().map(PathBuf::as_path).collect();
+                Ok(initramfs::assemble(&segments, &initrd)?)
+            }
+        })
+        .await?;
+        let guest = self.project.spec.guest;
+        Ok(MachineSpec {
+            arch: inputs.arch,
+            accel,
+            vcpus: guest.vcpus,
+            memory_mib: guest.memory_mib,
+            kernel: inputs.kernel.image.clone(),
+            initrd,
+            network: guest.network,
+            time: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs()),
+        })
+    }
+
+    /// The project's bundle for `arch` and `llvm`.
+    ///
+    /// # Errors
+    /// When it does not compile, or what compiles it cannot be had.
+    pub async fn bundle(&self, arch: Arch, llvm: u32) -> Result<Rc<Bundle>, NoBundle> {
+        self.built(arch, llvm).await.map(|built| built.bundle)
+    }
+
+    /// The keys of this run.
+    #[must_use]
+    pub fn keys(&self) -> &RunKeys {
+        &self.keys
+    }
+
+    /// What compiles the project for `arch` with LLVM `llvm`.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub async fn toolchain(&self, arch: Arch, llvm: u32) -> Result<Toolchain, ToolchainError> {
+        let spec = &self.project.spec;
+        Toolchain::provide(&self.archive, arch, llvm, spec.llvm_suite(llvm), &spec.archive.sysroot).await
+    }
+
+    /// The QEMU for guests of `arch`: this machine's own when it is new enough, else the archive's.
+    ///
+    /// # Errors
+    /// When there is none, or it does not run.
+    pub async fn qemu(&self, arch: Arch) -> Result<Rc<Qemu>, QemuError> {
+        let cell = once(&self.qemu, arch).await;
+        let qemu = cell.get_or_try_init(|| async {
+            match qemu::system(arch).await {
+                Ok(qemu) => Ok(Rc::new(qemu)),
+                Err(_reason) => {
+                    qemu::from_archive(&self.archive, &self.project.spec.archive.tools, arch).await.map(Rc::new)
+                }
+            }
+        });
+        qemu.await.cloned()
+    }
+
+    async fn built(&self, arch: Arch, llvm: u32) -> Result<BuiltBundle, NoBundle> {
+        let cell = once(&self.bundles, (arch, llvm)).await;
+        cell.get_or_init(|| self.build(arch, llvm)).await.clone()
+    }
+
+    async fn build(&self, arch: Arch, llvm: u32) -> Result<BuiltBundle, NoBundle> {
+        let toolchain = self.toolchain(arch, llvm).await.map_err(|error| NoBundle::Toolchain(error.to_string()))?;
+        let log = self.logs.join(format!("build-{arch}-llvm{llvm}.log"));
+        let target = self.project.target.join("ukci/build");
+        let _cargo = self.cargo.lock().await;
+        let built = bundle::build(&self.project.spec.project, &self.project.root, &toolchain, &target, &log).await;
+        let bundle = Rc::new(built.map_err(|error| match error {
+            BundleError::Process(_) => NoBundle::Toolchain(error.to_string()),
+            BundleError::Compile { .. } | BundleError::Empty { .. } => NoBundle::Compile(error.to_string()),
+        })?);
+        // Before cargo is let go: the next LLVM's build replaces the executables.
+        let segment = self.scratch.path().join(format!("bundle-{arch}-llvm{llvm}.cpio"));
+        let files: Vec<_> =
+            bundle.executables.iter().map(|file| (format!("llvm{llvm}/{}", file.file), file.path.clone())).collect();
+        in_background({
+            let segment = segment.clone();
+            move || guest::write_bundle(files.iter().map(|(name, path)| (name.as_str(), path.as_path())), &segment)
+        })
+        .await
+        .map_err(|error| NoBundle::Toolchain(error.to_string()))?;
+        Ok(BuiltBundle { bundle, segment })
+    }
+
+    /// The segment with the guest's user land.
+    async fn base(&self, arch: Arch) -> Result<PathBuf, ProvisionError> {
+        let cell = once(&self.base, arch).await;
+        cell.get_or_try_init(|| self.make_base(arch)).await.cloned()
+    }
+
+    async fn make_base(&self, arch: Arch) -> Result<PathBuf, ProvisionError> {
+        let relay = self.relay(arch).await?;
+        let (archive, guest) = (Arc::clone(&self.archive), self.guest.clone());
+        in_background(move || {
+            let names: Vec<&str> = guest.packages.iter().map(|package| package.name.as_str()).collect();
+            let (packages, tree) = archive.closure_tree(&[&guest.suite], arch, &names, &[])?;
+            let mut parts: Vec<Vec<u8>> = GuestSpec::base_inputs().map(|text| text.as_bytes().to_vec()).into();
+            parts.extend(packages.iter().map(|package| package.sha256.to_string().into_bytes()));
+            parts.push(relay.display().to_string().into_bytes());
+            let key = Key::new("guest-base", &parts);
+            let directory = archive.store().derive(&key, &format!("guest image for {arch}"), |directory| {
+                guest.write_base(&tree, &relay, &directory.join("base.cpio")).map_err(ProvisionError::from)
+            })?;
+            Ok(directory.join("base.cpio"))
+        })
+        .await
+    }
+
+    /// The relay, compiled for the guest.
+    async fn relay(&self, arch: Arch) -> Result<PathBuf, ProvisionError> {
+        /// It takes a second or two.
+        const DEADLINE: Duration = Duration::from_secs(120);
+        let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+        let version = Command::new(&rustc).arg("-vV").capture().run(DEADLINE).await?.stdout;
+        let key = Key::new("relay", [guest::RELAY.as_bytes(), &version, arch.rust_target().as_bytes()]);
+        let store = self.archive.store();
+        if let Some(directory) = store.derived(&key)? {
+            return Ok(directory.join("relay"));
+        }
+        let made = self.scratch.path().join(format!("relay-{arch}"));
+        let log = self.scratch.path().join(format!("relay-{arch}.log"));
+        guest::compile_relay(&rustc, arch, None, &made)?.log(log).run(DEADLINE).await?;
+        let directory = store.derive(&key, &format!("relay for {arch}"), |directory| {
+            let place = directory.join("relay");
+            std::fs::copy(&made, &place).map(drop).map_err(StoreError::at("write", &place))
+        })?;
+        Ok(directory.join("relay"))
+    }
+
+    /// The segment with the modules that the guest loads.
+    async fn modules(&self, kernel: &Kernel, modules: &Path) -> Result<PathBuf, ProvisionError> {
+        let wanted: Vec<String> =
+            self.guest.modules(self.project.spec.guest.network).into_iter().map(ToOwned::to_owned).collect();
+        let mut parts: Vec<String> = kernel.pinned.packages.iter().map(|package| package.sha256.clone()).collect();
+        parts.extend(wanted.iter().cloned());
+        let key = Key::new("guest-modules", &parts);
+        let (store, release, modules) = (self.archive.store().clone(), kernel.release.clone(), modules.to_owned());
+        in_background(move || {
+            let directory = store.derive(&key, &format!("modules of {release}"), |directory| {
+                let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
+                guest::write_modules(&modules, &wanted, &directory.join("modules.cpio")).map_err(ProvisionError::from)
+            })?;
+            Ok(directory.join("modules.cpio"))
+        })
+        .await
+    }
+}
+
+/// Runs blocking work on another thread. It must not spawn processes (see [`crate::process`]).
+pub(crate) async fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        // The thread panicked: a bug, which goes on where its author will see it.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}

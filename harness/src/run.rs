@@ -1,4 +1,69 @@
-//! Turns inputs into outcomes: schedules the VMs, executes the tests, records what happened, sends events.
+//! Turns inputs into outcomes: boots the VMs, executes the tests, records what happened, tells who watches.
+//!
+//! The main entry is [`execute_plan`]; what it leaves is an [`outcome::RunOutcome`].
 
+mod cell;
+pub mod directory;
 pub mod event;
+mod execute;
+mod job;
+pub mod libtest;
 pub mod outcome;
+mod record;
+
+use std::rc::Rc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+pub use self::execute::TestOptions;
+pub use self::record::{Observer, Record};
+
+use self::directory::RunDirectory;
+use self::event::Event;
+use self::outcome::{CellOutcome, KernelId};
+use crate::matrix::Plan;
+use crate::provision::Provisioner;
+
+/// The cells of `plan`, in which nothing has happened yet.
+#[must_use]
+pub fn untouched_cells(plan: &Plan) -> Vec<CellOutcome> {
+    let cell = |cell: &crate::matrix::Cell| CellOutcome {
+        id: cell.id.clone(),
+        arch: cell.arch,
+        kernel: KernelId { name: cell.kernel.clone(), release: String::new(), package: None, version: None },
+        llvm: cell.llvm,
+        not_run: cell.not_run.clone(),
+        attempts: Vec::new(),
+    };
+    plan.cells().iter().map(cell).collect()
+}
+
+/// Runs every job of `plan`, at most `at_once` VMs at a time. Whatever happens is in `record`; dropping the future ends
+/// every VM.
+///
+/// Must be polled inside a [`tokio::task::LocalSet`] on the main thread, from which processes are spawned.
+pub async fn execute_plan(
+    plan: &Plan,
+    provisioner: Provisioner,
+    tests: TestOptions,
+    directory: RunDirectory,
+    record: Record,
+    at_once: usize,
+) {
+    let (jobs, cells) = (plan.jobs().len(), plan.jobs().iter().map(|job| job.llvm.len()).sum());
+    let (id, path) = (directory.id().to_owned(), directory.path().to_owned());
+    record.event(&Event::Started { id, directory: path, jobs, cells });
+    let slots = Semaphore::new(at_once);
+    let context = Rc::new(job::Context { provisioner, tests, directory, record, slots });
+    // Dropped with this future, and then every job with it.
+    let mut running = JoinSet::new();
+    for job in plan.jobs() {
+        running.spawn_local(job::run(Rc::clone(&context), job.clone()));
+    }
+    while let Some(ended) = running.join_next().await {
+        if let Err(panic) = ended {
+            context.record.event(&Event::Warning(format!("a bug of ukci ended a job: {panic}")));
+        }
+    }
+}

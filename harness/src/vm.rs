@@ -1,1 +1,327 @@
-//! vm
+//! Runs a guest: [`Vm`] is a machine from its start to its end. The only module that knows QEMU and ssh.
+//!
+//! ```text
+//! MachineSpec ─command_line─▶ QEMU ─┬─ console ─▶ console.log, complaints, "ready"
+//!                                   ├─ QMP ─────▶ events, quit
+//!                                   └─ ssh ─────▶ Session
+//! ```
+//!
+//! Every wait is for one of two things: what is expected, or QEMU's end; and it has a deadline.
+
+pub mod complaint;
+pub mod console;
+mod deadlines;
+mod error;
+pub mod keys;
+pub mod machine;
+pub mod probe;
+mod qemu;
+pub mod qmp;
+pub mod ssh;
+
+use std::fs::Permissions;
+use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+pub use self::deadlines::Deadlines;
+pub use self::error::{Evidence, Stage, VmError};
+pub use self::qemu::Qemu;
+
+use crate::process::Process;
+use crate::vm::console::Console;
+use crate::vm::keys::RunKeys;
+use crate::vm::machine::{MachineSpec, Sockets};
+use crate::vm::qmp::{Event, Qmp, QmpError};
+use crate::vm::ssh::Session;
+
+/// The time that the console of an ended QEMU gets to be read, and an ended connection to show that QEMU has ended.
+const AFTERMATH: Duration = Duration::from_secs(5);
+
+/// A running guest. Dropping it kills QEMU and removes its sockets.
+#[derive(Debug)]
+pub struct Vm {
+    // Killed before its sockets are removed: fields are dropped in this order.
+    process: Process,
+    qmp: Option<Qmp>,
+    events: mpsc::UnboundedReceiver<Event>,
+    console: Console,
+    qemu_log: PathBuf,
+    sockets: Sockets,
+    _directory: TempDir,
+    deadlines: Deadlines,
+    /// How often the guest has opened its port, and how often we have connected: the guest closes and opens its port
+    /// once for each of our connections.
+    opened: u64,
+    connected: u64,
+    shutdown: Option<String>,
+}
+
+impl Vm {
+    /// Starts a machine and waits until its init is ready. The logs `console.log` and `qemu.log` go to `directory`.
+    ///
+    /// # Errors
+    /// When QEMU does not start, or the guest ends or is not ready in time; the error says which, with what was seen.
+    pub async fn boot(
+        qemu: &Qemu,
+        spec: &MachineSpec,
+        directory: &Path,
+        deadlines: Deadlines,
+    ) -> Result<Self, VmError> {
+        let private = private_directory()?;
+        let sockets = Sockets { directory: private.path().to_owned() };
+        let socket = sockets.qmp();
+        let listener = UnixListener::bind(&socket).map_err(|source| VmError::Io {
+            doing: "make the socket",
+            path: socket,
+            source,
+        })?;
+
+        let qemu_log = directory.join("qemu.log");
+        let line = spec.command_line(&sockets, qemu.firmware.as_deref(), qemu.sandbox);
+        let started = Instant::now();
+        let mut process = qemu.command().args(&line.qemu).log(&qemu_log).capture().spawn()?;
+        let console_log = directory.join("console.log");
+        // The command captures its output, so it is there.
+        let Some(output) = process.take_stdout() else { return Err(VmError::NoConsole) };
+        let console = Console::start(output, &console_log, started).map_err(|source| VmError::Io {
+            doing: "write the log",
+            path: console_log,
+            source,
+        })?;
+
+        let (sender, events) = mpsc::unbounded_channel();
+        let mut vm = Self {
+            process,
+            qmp: None,
+            events,
+            console,
+            qemu_log,
+            sockets,
+            _directory: private,
+            deadlines,
+            opened: 0,
+            connected: 0,
+            shutdown: None,
+        };
+        vm.qmp = Some(vm.start_qmp(listener, sender).await?);
+        vm.wait_until_ready().await?;
+        Ok(vm)
+    }
+
+    async fn start_qmp(
+        &mut self,
+        listener: UnixListener,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Result<Qmp, VmError> {
+        let connect = async {
+            let (stream, _address) = listener.accept().await?;
+            Qmp::connect(stream, events).await
+        };
+        let deadline = self.deadlines.start;
+        match self.unless_ended(Stage::Start, "QEMU to answer", deadline, connect).await? {
+            Ok(qmp) => Ok(qmp),
+            Err(source @ QmpError::Protocol { .. }) => Err(VmError::Qmp { source, evidence: self.evidence() }),
+            Err(source) => Err(self.lost_or(Stage::Start, |evidence| VmError::Qmp { source, evidence }).await),
+        }
+    }
+
+    async fn wait_until_ready(&mut self) -> Result<(), VmError> {
+        let (ready, deadline) = (self.console.wait_for_init("ready"), self.deadlines.boot);
+        let said = self.unless_ended(Stage::Boot, "the guest's init to be ready", deadline, ready).await?;
+        match said.as_deref() {
+            Some("ready") => Ok(()),
+            Some(said) => {
+                let said = said.to_owned();
+                Err(VmError::Init { said, stage: Stage::Boot, evidence: self.evidence() })
+            }
+            None => Err(self.ended(Stage::Boot).await),
+        }
+    }
+
+    /// Waits for `expected` until the deadline, or QEMU's end, which is an error.
+    async fn unless_ended<T>(
+        &mut self,
+        stage: Stage,
+        waiting_for: &'static str,
+        deadline: Duration,
+        expected: impl Future<Output = T>,
+    ) -> Result<T, VmError> {
+        tokio::select! {
+            // What was expected may have come just before the end.
+            biased;
+            value = expected => Ok(value),
+            end = self.process.wait() => Err(self.post_mortem(stage, end?.to_string()).await),
+            () = tokio::time::sleep(deadline) =>
+                Err(VmError::Deadline { stage, waiting_for, deadline, evidence: self.evidence() }),
+        }
+    }
+
+    /// Opens an ssh session. After an earlier one is dropped, another can be opened; it may take a second until the guest
+    /// is known to be ready for it, because QEMU reports its ports no more often.
+    ///
+    /// # Errors
+    /// When the guest ends, does not open its port in time, or ssh fails.
+    pub async fn connect(&mut self, keys: &RunKeys) -> Result<Session, VmError> {
+        let deadline = self.deadlines.connect;
+        let start = Instant::now();
+        self.wait_for_port(deadline).await?;
+        self.connected += 1;
+        let socket = self.sockets.ssh();
+        let left = deadline.saturating_sub(start.elapsed());
+        match Session::connect(&socket, keys, left).await {
+            Ok(session) => Ok(session),
+            Err(source) => Err(self.lost_or(Stage::Connect, |evidence| VmError::Connect { source, evidence }).await),
+        }
+    }
+
+    async fn wait_for_port(&mut self, deadline: Duration) -> Result<(), VmError> {
+        let wanted = self.connected + 1;
+        let end = Instant::now() + deadline;
+        while self.opened < wanted {
+            let left = end.saturating_duration_since(Instant::now());
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => self.note(event),
+                status = self.process.wait() => return Err(self.post_mortem(Stage::Connect, status?.to_string()).await),
+                () = tokio::time::sleep(left) => {
+                    let (stage, waiting_for) = (Stage::Connect, "the guest to open its port");
+                    return Err(VmError::Deadline { stage, waiting_for, deadline, evidence: self.evidence() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, event: Event) {
+        match event {
+            Event::Port { open } => self.opened += u64::from(open),
+            Event::Shutdown { reason } => self.shutdown = Some(reason),
+        }
+    }
+
+    /// The guest's console.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// QEMU's process number, until its end has been seen.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// Waits for the guest's end, which in the stage `stage` is an error, and says why it came. Safe to cancel.
+    pub async fn ended(&mut self, stage: Stage) -> VmError {
+        match self.process.wait().await {
+            Ok(status) => self.post_mortem(stage, status.to_string()).await,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// What became of the guest, when a connection to it broke: its end if it has ended, else what `otherwise` says.
+    pub async fn lost_or(&mut self, stage: Stage, otherwise: impl FnOnce(Box<Evidence>) -> VmError) -> VmError {
+        match timeout(AFTERMATH, self.ended(stage)).await {
+            Ok(error) => error,
+            Err(_still_running) => otherwise(self.evidence()),
+        }
+    }
+
+    async fn post_mortem(&mut self, stage: Stage, status: String) -> VmError {
+        // A process that QEMU left behind could hold the console open; what is there has been read then.
+        drop(timeout(AFTERMATH, self.console.closed()).await);
+        while let Ok(event) = self.events.try_recv() {
+            self.note(event);
+        }
+        let evidence = self.evidence();
+        if let Some(panic) = self.console.panic() {
+            return VmError::Panicked { title: panic.title, stage, evidence };
+        }
+        if let Some(said) = self.console.init_failure() {
+            return VmError::Init { said, stage, evidence };
+        }
+        let shutdown = self.shutdown.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        VmError::Died { status: status + &shutdown, stage, evidence }
+    }
+
+    fn evidence(&self) -> Box<Evidence> {
+        Box::new(Evidence::collect(&self.console, &self.qemu_log))
+    }
+
+    /// Ends the guest: through `session` if there is one, else or if that does not work through QEMU, else by force.
+    /// It has ended when this returns, also with an error.
+    ///
+    /// # Errors
+    /// When the guest panicked on the way down, or did not go down when it was asked to.
+    pub async fn power_off(&mut self, session: Option<Session>) -> Result<(), VmError> {
+        let deadline = self.deadlines.power_off;
+        let mut refused = None;
+        if let Some(session) = session {
+            // The power goes off before the command can answer, so that the connection breaks is expected.
+            let request = session.run("poweroff -f", deadline);
+            if self.ends_within(deadline, request).await? {
+                return self.went_down();
+            }
+            let (stage, waiting_for) = (Stage::PowerOff, "the guest to switch itself off");
+            refused = Some(VmError::Deadline { stage, waiting_for, deadline, evidence: self.evidence() });
+        }
+        let qmp = self.qmp.take();
+        let quit = async {
+            match qmp {
+                Some(mut qmp) => qmp.execute("quit", Value::Null).await.map(drop),
+                None => Err(QmpError::Closed),
+            }
+        };
+        if !self.ends_within(deadline, quit).await? {
+            self.process.kill();
+            self.process.wait().await?;
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn went_down(&self) -> Result<(), VmError> {
+        match self.console.panic() {
+            Some(panic) => {
+                Err(VmError::Panicked { title: panic.title, stage: Stage::PowerOff, evidence: self.evidence() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Makes a request that should end QEMU, and waits for that.
+    async fn ends_within<T>(&mut self, deadline: Duration, request: impl Future<Output = T>) -> Result<bool, VmError> {
+        let both = async {
+            let (_answer, status) = tokio::join!(request, self.process.wait());
+            status
+        };
+        match timeout(deadline, both).await {
+            Ok(status) => {
+                status?;
+                drop(timeout(AFTERMATH, self.console.closed()).await);
+                Ok(true)
+            }
+            Err(_elapsed) => Ok(false),
+        }
+    }
+}
+
+/// A directory that only we may enter, with a path short enough for sockets; see [`Sockets`].
+fn private_directory() -> Result<TempDir, VmError> {
+    let parent = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir() && path.as_os_str().len() < 64);
+    let parent = parent.unwrap_or_else(|| PathBuf::from("/tmp"));
+    tempfile::Builder::new()
+        .prefix("ukci-")
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir_in(&parent)
+        .map_err(|source| VmError::Io { doing: "make a private directory in", path: parent, source })
+}

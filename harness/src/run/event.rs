@@ -21,6 +21,25 @@ pub enum Event {
         /// Cells that will run.
         cells: usize,
     },
+    /// A step of provisioning begins: a download, a compilation.
+    StepStarted {
+        /// What is made, for a person; also the key of the step, so no two that run at once share one.
+        name: String,
+        /// How many bytes there are to fetch, when that is known.
+        total_bytes: Option<u64>,
+    },
+    /// A step of provisioning got further. Send it a few times a second at most.
+    StepAdvanced {
+        /// Which step.
+        name: String,
+        /// Bytes that are there by now, since the beginning of the step.
+        bytes: u64,
+    },
+    /// A step of provisioning is over, well or not.
+    StepFinished {
+        /// Which step.
+        name: String,
+    },
     /// A job entered a phase.
     Phase {
         /// Which job.

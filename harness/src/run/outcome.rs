@@ -1,96 +1,13 @@
 //! What happened: [`RunOutcome`] holds one [`CellOutcome`] per cell. A verdict is computed from the record, never stored.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::matrix::Arch;
 
-/// What a test or a cell amounts to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Everything passed at the first attempt.
-    Pass,
-    /// Everything passed, but not at the first attempt.
-    Flaky,
-    /// Failed as an expectation of the matrix says.
-    Xfail,
-    /// Did not run; the reason says why.
-    NotRun,
-    /// Its VM was lost in the named phase.
-    Lost,
-    /// A deadline passed in the named phase.
-    Timeout,
-    /// Passed although an expectation says that it fails.
-    Xpass,
-    /// Failed.
-    Fail,
-}
+mod verdict;
 
-impl Verdict {
-    /// The name in `run.json`, which is also the word that people read.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Flaky => "flaky",
-            Self::Fail => "fail",
-            Self::Xfail => "xfail",
-            Self::Xpass => "xpass",
-            Self::Lost => "lost",
-            Self::Timeout => "timeout",
-            Self::NotRun => "not_run",
-        }
-    }
-
-    /// Whether this is what the matrix expects.
-    #[must_use]
-    pub fn is_expected(self) -> bool {
-        matches!(self, Self::Pass | Self::Flaky | Self::Xfail | Self::NotRun)
-    }
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-/// A stage in the life of a job. `run.json` and the directories of logs use these names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PhaseName {
-    /// Fetching the kernel and making the initramfs.
-    Provision,
-    /// Compiling the bundle.
-    Build,
-    /// From QEMU's exec to the ready line on the console.
-    Boot,
-    /// From the ready line to an authenticated ssh session.
-    Connect,
-    /// Listing the ignored tests of the executables.
-    List,
-    /// Running the tests.
-    Test,
-    /// From the power-off request to the end of QEMU.
-    PowerOff,
-}
-
-impl fmt::Display for PhaseName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Provision => "provision",
-            Self::Build => "build",
-            Self::Boot => "boot",
-            Self::Connect => "connect",
-            Self::List => "list",
-            Self::Test => "test",
-            Self::PowerOff => "power_off",
-        })
-    }
-}
+pub use verdict::{PhaseName, Verdict};
 
 /// A phase that ended, well or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -147,6 +64,33 @@ impl TestRecord {
             (TestResult::NotRun, _) => Verdict::NotRun,
         }
     }
+
+    /// The test's name and, in one line, what to know about its verdict.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        match self.why() {
+            why if why.is_empty() => self.name.clone(),
+            why => format!("{}: {why}", self.name),
+        }
+    }
+
+    /// What to know about the verdict: one line, empty when there is nothing to say.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let message = first_line(self.message.as_deref().unwrap_or_default());
+        match (self.verdict(), &self.expected_failure) {
+            (Verdict::Xfail, Some(expectation)) => format!("expected: {}", first_line(expectation)),
+            (Verdict::Xpass, Some(expectation)) => format!("passed, but should fail: {}", first_line(expectation)),
+            (Verdict::Timeout, _) if message.is_empty() => "still running at its deadline".into(),
+            (Verdict::Fail, _) if message.is_empty() => "failed and left no message".into(),
+            _ => message.to_owned(),
+        }
+    }
+}
+
+/// The first line that says something.
+fn first_line(text: &str) -> &str {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
 }
 
 /// Why an attempt ended before all of its tests did.
@@ -158,6 +102,16 @@ pub struct Loss {
     pub phase: PhaseName,
     /// What happened, for a person: one line, then details.
     pub reason: String,
+    /// The log that tells more, relative to the run's directory.
+    pub log: Option<String>,
+}
+
+impl Loss {
+    /// The line of the reason that sums it up.
+    #[must_use]
+    pub fn first_line(&self) -> &str {
+        first_line(&self.reason)
+    }
 }
 
 /// One try at a cell. A retry appends another.
@@ -165,7 +119,8 @@ pub struct Loss {
 pub struct Attempt {
     /// The phases that were entered, in order.
     pub phases: Vec<Phase>,
-    /// The tests in the order in which they ran; those that the loss of the VM prevented come last.
+    /// The tests in the order in which they ran; those that the loss of the VM prevented come last. While the attempt is
+    /// going on, those that are still to come stand here as [`TestResult::NotRun`]: a killed run must not look complete.
     pub tests: Vec<TestRecord>,
     /// `None` when the attempt came to its end.
     pub loss: Option<Loss>,
@@ -202,18 +157,16 @@ pub struct CellOutcome {
 }
 
 impl CellOutcome {
-    /// What the cell amounts to: the worst of its last attempt, or [`Verdict::Flaky`] when an earlier attempt was lost
+    /// What the cell amounts to: the worst of its last attempt, or [`Verdict::Flaky`] when there were earlier attempts
     /// and the last one is clean.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let Some(last) = self.attempts.last() else { return Verdict::NotRun };
-        if let Some(loss) = &last.loss {
-            return last.tests.iter().map(TestRecord::verdict).chain([loss.verdict]).max().unwrap_or(loss.verdict);
-        }
-        let worst = last.tests.iter().map(TestRecord::verdict).max().unwrap_or(Verdict::NotRun);
-        match worst {
-            Verdict::Pass if self.attempts.len() > 1 => Verdict::Flaky,
-            worst => worst,
+        let loss = last.loss.as_ref().map(|loss| loss.verdict);
+        match last.tests.iter().map(TestRecord::verdict).chain(loss).max() {
+            None => Verdict::NotRun,
+            Some(Verdict::Pass) if self.attempts.len() > 1 => Verdict::Flaky,
+            Some(worst) => worst,
         }
     }
 
@@ -223,29 +176,56 @@ impl CellOutcome {
         let Some(last) = self.attempts.last() else {
             return Some(self.not_run.clone().unwrap_or_else(|| "interrupted before it began".into()));
         };
-        let first_line = |text: &str| text.lines().next().unwrap_or_default().to_owned();
         match self.verdict() {
             Verdict::Pass => None,
-            Verdict::Flaky => self
-                .attempts
-                .iter()
-                .find_map(|attempt| attempt.loss.as_ref())
-                .map(|loss| format!("attempt 1 ended in {}: {}", loss.phase, first_line(&loss.reason))),
+            Verdict::Flaky => Some(self.earlier_trouble().unwrap_or_else(|| "ran more than once".into())),
+            Verdict::NotRun if last.loss.is_none() => Some(Self::why_not_run(last)),
             verdict => match &last.loss {
-                Some(loss) if loss.verdict == verdict => {
-                    Some(format!("in {}: {}", loss.phase, first_line(&loss.reason)))
-                }
-                _ => last
-                    .tests
-                    .iter()
-                    .find(|test| test.verdict() == verdict)
-                    .map(|test| {
-                        let message = test.message.as_deref().or(test.expected_failure.as_deref()).unwrap_or_default();
-                        format!("{}: {}", test.name, first_line(message))
-                    })
-                    .or_else(|| Some("the bundle has no tests to run".into())),
+                Some(loss) if loss.verdict == verdict => Some(format!("in {}: {}", loss.phase, loss.first_line())),
+                _ => last.tests.iter().find(|test| test.verdict() == verdict).map(TestRecord::explain),
             },
         }
+    }
+
+    /// What went wrong in an attempt before the last one.
+    fn earlier_trouble(&self) -> Option<String> {
+        let (_, earlier) = self.attempts.split_last()?;
+        earlier.iter().enumerate().find_map(|(index, attempt)| {
+            let number = index + 1;
+            let failed = || attempt.tests.iter().find(|test| !test.verdict().is_expected());
+            match &attempt.loss {
+                Some(loss) => Some(format!("attempt {number} ended in {}: {}", loss.phase, loss.first_line())),
+                None => failed().map(|test| format!("attempt {number}: {}", test.explain())),
+            }
+        })
+    }
+
+    fn why_not_run(attempt: &Attempt) -> String {
+        let waiting = attempt.tests.iter().filter(|test| test.result == TestResult::NotRun).count();
+        match attempt.phases.last() {
+            _ if waiting > 0 => format!("interrupted: {waiting} of {} tests did not run", attempt.tests.len()),
+            Some(phase) if phase.name >= PhaseName::List => "the bundle has no tests to run".into(),
+            Some(phase) => format!("interrupted in {}", phase.name),
+            None => "interrupted before its first phase".into(),
+        }
+    }
+
+    /// Whether the cell was to run and did not come to its end, although nothing in it went wrong.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        let listed = |attempt: &Attempt| attempt.phases.last().is_some_and(|phase| phase.name >= PhaseName::List);
+        match self.attempts.last() {
+            None => self.not_run.is_none(),
+            Some(last) if last.loss.is_some() => false,
+            Some(last) if last.tests.is_empty() => !listed(last),
+            Some(last) => last.tests.iter().any(|test| test.result == TestResult::NotRun),
+        }
+    }
+
+    /// The wall time of all phases of all attempts, in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.attempts.iter().flat_map(|attempt| &attempt.phases).map(|phase| phase.seconds).sum()
     }
 
     /// The tests of the last attempt.
@@ -284,7 +264,8 @@ pub struct RunOutcome {
 }
 
 impl RunOutcome {
-    /// The exit code that the run deserves: 0, 3 or 4, as the README lists them.
+    /// The exit code that the run deserves: 0, 3, 4 or 130, as the README lists them. A test that timed out has failed;
+    /// a cell whose VM did is lost.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         let verdicts = || self.cells.iter().map(CellOutcome::verdict);
@@ -292,10 +273,15 @@ impl RunOutcome {
             self.cells.iter().flat_map(CellOutcome::tests).any(|test| test.verdict() == Verdict::Timeout);
         if test_timed_out || verdicts().any(|verdict| matches!(verdict, Verdict::Fail | Verdict::Xpass)) {
             4
-        } else if verdicts().all(Verdict::is_expected) {
-            0
-        } else {
+        } else if !verdicts().all(Verdict::is_expected) {
             3
+        } else if self.cells.iter().any(CellOutcome::is_interrupted) {
+            130
+        } else {
+            0
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,24 @@
+# The two commands that matter are `make run` and `make test`; neither needs root. `make help` lists all.
+.POSIX:
+.DELETE_ON_ERROR:
+
+UKCI = target/debug/ukci
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+run: build ## boot every kernel of the matrix, run the tests in each, print the table
+	$(UKCI) run
+
+test: build ## every test of the workspace, those that boot VMs included
+	$(UKCI) exec -- cargo test --workspace --locked
+
+check: build ## formatting, lints, licences and sources of dependencies
+	cargo fmt --all --check
+	$(UKCI) exec -- cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cargo deny --all-features check --config .github/deny.toml bans licenses sources
+
+build:
+	cargo build --package ukci --locked
+
+.PHONY: help run test check build

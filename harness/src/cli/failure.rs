@@ -1,0 +1,66 @@
+//! Why a command came to no result: [`Failure`].
+
+use std::fmt;
+
+use crate::archive::{ArchiveError, StoreError};
+use crate::matrix::PlanError;
+use crate::process::ProcessError;
+use crate::project::ProjectError;
+use crate::provision::{ProvisionError, ToolchainError};
+use crate::run::directory::RunDirectoryError;
+
+/// Why a command came to no result. Its text is for a person.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// What was typed, or a file of the project, is wrong.
+    Usage(String),
+    /// Something outside failed, or ukci has a bug.
+    Broken(String),
+    /// The user, or a signal, ended it.
+    Interrupted,
+}
+
+impl Failure {
+    /// The exit code, as the README lists them.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Broken(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::Broken(message) => f.write_str(message),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
+    }
+}
+
+/// `usage: A, B; broken: C, D` becomes one `From` each.
+macro_rules! failures {
+    ($($kind:ident: $($error:ty),+;)+) => {
+        $($(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::$kind(error.to_string())
+            }
+        })+)+
+    };
+}
+
+failures! {
+    Usage: PlanError, ProjectError, RunDirectoryError;
+    Broken: StoreError, ProcessError, ProvisionError, ToolchainError;
+}
+
+impl From<ArchiveError> for Failure {
+    fn from(error: ArchiveError) -> Self {
+        match error {
+            ArchiveError::Mirror(error) => Self::Usage(error.to_string()),
+            error => Self::Broken(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `ukci run`: plan, provision, boot, execute, report.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::{AccelChoice, RunArgs};
+use super::failure::Failure;
+use super::screen::{self, RunObserver, Screen};
+use super::workshop::Workshop;
+use crate::matrix::{Arch, Plan, matcher};
+use crate::provision::{AccelWish, Provisioner};
+use crate::report;
+use crate::run::directory::RunDirectory;
+use crate::run::event::Event;
+use crate::run::outcome::{HostId, RunOutcome, Verdict};
+use crate::run::{Record, TestOptions, execute_plan, untouched_cells};
+
+pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
+    let workshop = Workshop::open(args.matrix.matrix.as_deref(), Screen::new(args.no_progress))?;
+    let Workshop { project, archive, screen } = workshop;
+    let plan = Plan::expand(&project.spec, &args.filter.filter(), Arch::host())?;
+    let only = args.tests.iter().map(|glob| matcher(glob)).collect::<Result<Vec<_>, _>>()?;
+    let tests = TestOptions {
+        tests: project.spec.project.tests,
+        only,
+        env: project.spec.project.env.clone(),
+        deadline: Duration::try_from(project.spec.project.test_timeout).unwrap_or(Duration::MAX),
+        expectations: project.expectations.clone(),
+    };
+    let now = Timestamp::now();
+    let directory = match &args.out {
+        Some(path) => RunDirectory::at(path, now)?,
+        None => RunDirectory::create(&project.runs(), now)?,
+    };
+    let wish = match args.accel {
+        AccelChoice::Auto => AccelWish::Best,
+        AccelChoice::Kvm => AccelWish::Kvm,
+        AccelChoice::Tcg => AccelWish::Tcg,
+    };
+    let at_once = args.jobs.map_or_else(|| vms_at_once(&project.spec.guest), |jobs| jobs as usize);
+    let observer = RunObserver { screen: screen.clone(), directory: directory.path().to_owned(), unsaved: false };
+    let host = HostId { cores: cores(), accel: String::new(), qemu: String::new() };
+    let record = Record::new(directory.id(), now, host, untouched_cells(&plan), Box::new(observer));
+    let provisioner = Provisioner::new(archive, project, wish, args.matrix.locked, directory.path())?;
+    let work = execute_plan(&plan, provisioner, tests, directory.clone(), record.clone(), at_once);
+    let interrupted = tokio::select! {
+        () = work => false,
+        () = interruption() => true,
+    };
+    let outcome = record.finish(Timestamp::now());
+    conclude(&outcome, &directory, &screen)?;
+    if interrupted {
+        return Err(Failure::Interrupted);
+    }
+    let ran = outcome.cells.iter().any(|cell| !cell.tests().is_empty());
+    let all_came_to_their_end = outcome.cells.iter().all(|cell| cell.verdict() == Verdict::NotRun);
+    if !args.tests.is_empty() && !ran && all_came_to_their_end {
+        let globs = args.tests.join("`, `");
+        return Err(Failure::Usage(format!(
+            "--test `{globs}` matches no test\n  hint: `ukci run` without it names them all"
+        )));
+    }
+    Ok(outcome.exit_code())
+}
+
+/// Writes the reports and prints the table.
+fn conclude(outcome: &RunOutcome, directory: &RunDirectory, screen: &Screen) -> Result<(), Failure> {
+    let path = directory.path();
+    let written = report::write_all(path, outcome);
+    if let Some(summary) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|summary| !summary.is_empty())
+        && let Err(error) = report::append_step_summary(summary.as_ref(), &report::markdown(outcome))
+    {
+        screen.event(&Event::Warning(format!("cannot append to `{}`: {error}", summary.display())));
+    }
+    super::print(&table(outcome, path))?;
+    written.map_err(|error| Failure::Broken(format!("cannot write the reports in `{}`: {error}", path.display())))
+}
+
+/// The table, for standard output.
+pub(super) fn table(outcome: &RunOutcome, directory: &std::path::Path) -> String {
+    let here = std::env::current_dir().ok();
+    let shown = here.and_then(|here| directory.strip_prefix(here).ok()).unwrap_or(directory);
+    let mut text = Vec::new();
+    // OK because writing to memory does not fail.
+    drop(report::write_table(outcome, shown, screen::style(&std::io::stdout()), &mut text));
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Resolves at the first request to end. A second one then ends the process at once, and the kernel ends its children.
+async fn interruption() {
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    let signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
+    let [mut interrupt, mut terminate, mut hangup] = match <[_; 3]>::try_from(signals) {
+        Ok(signals) => signals,
+        // Without handlers a signal ends the process by itself.
+        Err(_) => return std::future::pending().await,
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+    crate::process::die_at_next_signal();
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// As many VMs as processors and free memory carry: under emulation a guest's processor keeps one of ours busy, and
+/// more of them than we have make every guest slower.
+fn vms_at_once(guest: &crate::matrix::GuestSpec) -> usize {
+    let by_cores = cores() / guest.vcpus as usize;
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available_kib =
+        meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse().ok());
+    // A quarter on top for QEMU itself.
+    let needed_kib = u64::from(guest.memory_mib) * 1024 * 5 / 4;
+    let by_memory = available_kib
+        .map_or(usize::MAX, |available: u64| usize::try_from(available / needed_kib).unwrap_or(usize::MAX));
+    by_cores.min(by_memory).max(1)
+}

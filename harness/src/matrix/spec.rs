@@ -1,0 +1,373 @@
+//! The matrix as its author wrote it: [`MatrixSpec`]. Unknown keys are refused, and the whole is checked before anything runs.
+//!
+//! `matrix/matrix.yaml` explains every key by example; the doc comments here say what the code makes of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+
+use super::text::{self, SpecError};
+use super::{Arch, Series};
+
+/// The whole specification.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatrixSpec {
+    /// What is tested.
+    pub project: ProjectSpec,
+    /// Which suites of the archive hold what.
+    pub archive: ArchiveSpec,
+    /// The VMs' size and devices.
+    #[serde(default)]
+    pub guest: GuestSpec,
+    /// The architectures, each with what differs there.
+    pub arches: BTreeMap<Arch, ArchSpec>,
+    /// The kernels, oldest first: the table's rows.
+    pub kernels: Vec<KernelSpec>,
+    /// The LLVM releases that compile the BPF side: the table's columns.
+    pub llvm: Vec<LlvmSpec>,
+    /// Cells that cannot work, each with its reason.
+    #[serde(default)]
+    pub exclude: Vec<ExcludeSpec>,
+}
+
+/// The project whose tests run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProjectSpec {
+    /// The directory of its `Cargo.toml`, relative to this file's directory.
+    pub directory: String,
+    /// The cargo package whose test executables run.
+    pub package: String,
+    /// Which of its tests.
+    #[serde(default)]
+    pub tests: Tests,
+    /// Features of the package, as for `cargo test --features`.
+    #[serde(default)]
+    pub features: Vec<String>,
+    /// Environment of the tests in the guest.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// How long one test may run, under TCG.
+    #[serde(default = "default_test_timeout")]
+    pub test_timeout: SignedDuration,
+    /// How long compiling the bundle may take.
+    #[serde(default = "default_build_timeout")]
+    pub build_timeout: SignedDuration,
+}
+
+fn default_test_timeout() -> SignedDuration {
+    SignedDuration::from_secs(120)
+}
+
+fn default_build_timeout() -> SignedDuration {
+    SignedDuration::from_secs(30 * 60)
+}
+
+/// Which tests of an executable run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tests {
+    /// Those with `#[ignore]`: the ones that need root.
+    #[default]
+    Ignored,
+    /// All of them.
+    All,
+}
+
+/// Where in the package archive things are found, by suite.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveSpec {
+    /// Suites that are searched for kernels; the newest version of a series wins.
+    pub kernels: Vec<String>,
+    /// The suite of the guest's user land, of QEMU and of LLVM releases that name no other.
+    pub tools: String,
+    /// The suite of the C libraries that test executables link statically: no newer than the host's own libc.
+    pub sysroot: String,
+}
+
+/// The VMs' size and devices.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuestSpec {
+    /// Memory of a VM in MiB.
+    pub memory_mib: u32,
+    /// Processors of a VM. Under TCG each one keeps a processor of this machine busy.
+    pub vcpus: u32,
+    /// Whether the guest gets a network card (slirp, on 127.0.0.1 only).
+    pub network: bool,
+}
+
+impl Default for GuestSpec {
+    fn default() -> Self {
+        Self { memory_mib: 1024, vcpus: 2, network: false }
+    }
+}
+
+/// What differs on one architecture.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ArchSpec {
+    /// How long a boot may take, from QEMU's start to the ready line; by default what suits the emulation.
+    pub boot_timeout: Option<SignedDuration>,
+}
+
+/// A row of the table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelSpec {
+    /// The row's name.
+    pub name: String,
+    /// The series, `6.12`, whose newest release is meant, or `rc` for the newest release candidate.
+    pub series: Series,
+    /// The configuration, as the archive names it.
+    #[serde(default = "default_flavor")]
+    pub flavor: String,
+    /// The architectures; all of the matrix by default.
+    #[serde(default)]
+    pub arches: Option<BTreeSet<Arch>>,
+}
+
+fn default_flavor() -> String {
+    "cloud".into()
+}
+
+/// A column of the table.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LlvmSpec {
+    /// The major release.
+    pub version: u32,
+    /// The suite that has it, where that is not the suite of the tools.
+    #[serde(default)]
+    pub suite: Option<String>,
+}
+
+/// Cells that are left out. A key that is absent matches everything.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExcludeSpec {
+    /// The kernel's name.
+    #[serde(default)]
+    pub kernel: Option<String>,
+    /// The architecture.
+    #[serde(default)]
+    pub arch: Option<Arch>,
+    /// The LLVM release.
+    #[serde(default)]
+    pub llvm: Option<u32>,
+    /// Why: the table shows it.
+    pub reason: String,
+}
+
+impl MatrixSpec {
+    /// Parses and checks `text`, which stands in the file `path`.
+    ///
+    /// # Errors
+    /// When the text is not YAML, has an unknown key or a value of another kind than expected, or contradicts itself.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, SpecError> {
+        let spec: Self = text::parse(path, text)?;
+        spec.check(path, text)?;
+        Ok(spec)
+    }
+
+    fn check(&self, path: &Path, text: &str) -> Result<(), SpecError> {
+        let refuse = |value: &str, nth, message: String| Err(text::error_at(path, text, value, nth, message));
+        for (key, empty) in
+            [("arches", self.arches.is_empty()), ("kernels", self.kernels.is_empty()), ("llvm", self.llvm.is_empty())]
+        {
+            if empty {
+                return refuse(
+                    key,
+                    0,
+                    format!("`{key}` is empty, so the matrix has 0 cells; expected at least one entry"),
+                );
+            }
+        }
+        let mut names = BTreeSet::new();
+        for kernel in &self.kernels {
+            let name = &kernel.name;
+            let plain = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
+            if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+                return refuse(
+                    name,
+                    0,
+                    format!("kernels: name `{name}` cannot name a directory; expected letters, digits, and . - _ +"),
+                );
+            }
+            if !names.insert(name.as_str()) {
+                return refuse(name, 1, format!("kernels: name `{name}` stands twice; expected a name for each row"));
+            }
+            for arch in kernel.arches.iter().flatten() {
+                if !self.arches.contains_key(arch) {
+                    return refuse(
+                        name,
+                        0,
+                        format!(
+                            "kernels: `{name}`: arch `{arch}` is not among `arches` (known: {})",
+                            list(self.arches.keys())
+                        ),
+                    );
+                }
+            }
+        }
+        let mut releases = BTreeSet::new();
+        for llvm in &self.llvm {
+            let version = llvm.version.to_string();
+            if !(14..=99).contains(&llvm.version) {
+                return refuse(
+                    &version,
+                    0,
+                    format!("llvm: version `{version}` is out of range: must be between 14 and 99"),
+                );
+            }
+            if !releases.insert(llvm.version) {
+                return refuse(&version, 1, format!("llvm: version `{version}` stands twice"));
+            }
+        }
+        for row in &self.exclude {
+            if row.reason.trim().is_empty() {
+                return refuse("exclude", 0, "exclude: `reason` is empty; expected why these cells cannot work".into());
+            }
+            if let Some(name) = row.kernel.as_deref().filter(|name| !names.contains(name)) {
+                let mut error = text::error_at(
+                    path,
+                    text,
+                    name,
+                    0,
+                    format!("exclude: unknown kernel `{name}` (known: {})", list(&names)),
+                );
+                error.hint = text::nearest(name, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
+                return Err(error);
+            }
+            if let Some(version) = row.llvm.filter(|version| !releases.contains(version)) {
+                return refuse(
+                    &version.to_string(),
+                    0,
+                    format!("exclude: unknown llvm `{version}` (known: {})", list(&releases)),
+                );
+            }
+        }
+        if self.guest.vcpus == 0 || self.guest.memory_mib < 128 {
+            return refuse("guest", 0, "guest: expected at least 1 vcpu and 128 MiB of memory".into());
+        }
+        for (key, timeout) in
+            [("test_timeout", self.project.test_timeout), ("build_timeout", self.project.build_timeout)]
+                .into_iter()
+                .chain(self.arches.values().filter_map(|arch| Some(("boot_timeout", arch.boot_timeout?))))
+        {
+            if timeout < SignedDuration::from_secs(1) {
+                return refuse(key, 0, format!("`{key}` is `{timeout:#}`; expected at least 1s"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The LLVM releases, newest first.
+    #[must_use]
+    pub fn llvm_versions(&self) -> Vec<u32> {
+        let mut versions: Vec<u32> = self.llvm.iter().map(|llvm| llvm.version).collect();
+        versions.sort_unstable_by(|a, b| b.cmp(a));
+        versions
+    }
+
+    /// The suite that has the LLVM release `version`.
+    #[must_use]
+    pub fn llvm_suite(&self, version: u32) -> &str {
+        let row = self.llvm.iter().find(|llvm| llvm.version == version);
+        row.and_then(|llvm| llvm.suite.as_deref()).unwrap_or(&self.archive.tools)
+    }
+}
+
+/// `a, b, c`.
+pub(super) fn list<T: std::fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "\
+project: {directory: .., package: tracer, test_timeout: 90s}
+archive: {kernels: [one, two], tools: one, sysroot: zero}
+arches:
+  x86_64: {boot_timeout: 60s}
+kernels:
+  - {name: \"6.1\", series: \"6.1\"}
+  - {name: rc, series: rc, flavor: rt}
+llvm:
+  - {version: 22}
+  - {version: 23, suite: two}
+exclude:
+  - {kernel: rc, llvm: 22, reason: too new}
+";
+
+    #[track_caller]
+    fn refused(from: &str, to: &str, expected: &str) {
+        assert!(GOOD.contains(from), "`{from}` is not in the text that the test changes");
+        let error = MatrixSpec::parse(Path::new("m.yaml"), &GOOD.replacen(from, to, 1)).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn a_good_matrix_is_taken_with_its_defaults() {
+        let spec = MatrixSpec::parse(Path::new("m.yaml"), GOOD).unwrap();
+        assert_eq!(spec.kernels[0].flavor, "cloud");
+        assert_eq!(spec.guest.memory_mib, 1024);
+        assert_eq!(spec.project.tests, Tests::Ignored);
+        assert_eq!(spec.llvm_versions(), [23, 22]);
+        assert_eq!((spec.llvm_suite(22), spec.llvm_suite(23)), ("one", "two"));
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line_and_what_was_expected() {
+        refused(
+            "flavor: rt",
+            "flavour: rt",
+            "m.yaml:7: kernels[1]: unknown field `flavour`, expected one of `name`, `series`, `flavor`, `arches`\n  hint: did you mean `flavor`?",
+        );
+        refused(
+            "  x86_64: {",
+            "  x86-64: {",
+            "m.yaml:4: arches: unknown variant `x86-64`, expected one of `x86_64`, `aarch64`, `riscv64`\n  hint: did you mean `x86_64`?",
+        );
+        refused(
+            "series: \"6.1\"",
+            "series: six",
+            "m.yaml:6: kernels[0]: series `six` is neither `major.minor`, like `6.12`, nor `rc`",
+        );
+        refused(
+            "name: rc,",
+            "name: \"6.1\",",
+            "m.yaml:7: kernels: name `6.1` stands twice; expected a name for each row",
+        );
+        refused(
+            "name: rc,",
+            "name: ../rc,",
+            "m.yaml:7: kernels: name `../rc` cannot name a directory; expected letters, digits, and . - _ +",
+        );
+        refused("version: 23", "version: 22", "m.yaml:10: llvm: version `22` stands twice");
+        refused("version: 23", "version: 3", "m.yaml:10: llvm: version `3` is out of range: must be between 14 and 99");
+        refused(
+            "{kernel: rc,",
+            "{kernel: \"6.2\",",
+            "m.yaml:12: exclude: unknown kernel `6.2` (known: 6.1, rc)\n  hint: did you mean `6.1`?",
+        );
+        refused("llvm: 22,", "llvm: 21,", "m.yaml:12: exclude: unknown llvm `21` (known: 22, 23)");
+        refused(
+            "reason: too new",
+            "reason: ''",
+            "m.yaml:11: exclude: `reason` is empty; expected why these cells cannot work",
+        );
+        refused("test_timeout: 90s", "test_timeout: 0s", "m.yaml:1: `test_timeout` is `0s`; expected at least 1s");
+        refused(
+            "  - {name: \"6.1\", series: \"6.1\"}\n  - {name: rc, series: rc, flavor: rt}\n",
+            "  []\n",
+            "m.yaml:5: `kernels` is empty, so the matrix has 0 cells; expected at least one entry",
+        );
+    }
+}

@@ -1,0 +1,206 @@
+//! The test executables of the project, compiled for the guest: [`Bundle`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::Toolchain;
+use crate::matrix::{Arch, ProjectSpec};
+use crate::process::{Command, ProcessError};
+
+/// The project's test executables for one architecture, with the BPF side compiled by one LLVM.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// The LLVM release.
+    pub llvm: u32,
+    /// The executables, in cargo's order.
+    pub executables: Vec<TestExecutable>,
+}
+
+/// One test executable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestExecutable {
+    /// The target, as cargo-nextest names it: `tracer`, `tracer::exec`, `tracer::bin/tracer`.
+    pub name: String,
+    /// The file's name in the guest, unique in the bundle.
+    pub file: String,
+    /// The file on this machine.
+    pub path: PathBuf,
+}
+
+/// Why there is no bundle.
+#[derive(Debug, Error)]
+pub enum BundleError {
+    /// Cargo failed, which is most likely the compiler's verdict on the project.
+    #[error("cannot compile the tests of `{package}` with LLVM {llvm}: {message}\n  log: {}", log.display())]
+    Compile {
+        /// The cargo package.
+        package: String,
+        /// The LLVM release.
+        llvm: u32,
+        /// The first errors that were printed.
+        message: String,
+        /// Everything that was printed.
+        log: PathBuf,
+    },
+    /// Cargo could not be run, or did not end.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The package has no test executables.
+    #[error(
+        "the package `{package}` has no test targets\n  hint: `project.package` in the matrix names the cargo package"
+    )]
+    Empty {
+        /// The cargo package.
+        package: String,
+    },
+}
+
+/// Compiles the tests of `project`, whose root is the directory `root`, in the target directory `target`. Cargo decides
+/// what has to be compiled again.
+///
+/// # Errors
+/// When cargo fails or finds no tests.
+pub async fn build(
+    project: &ProjectSpec,
+    root: &Path,
+    toolchain: &Toolchain,
+    target: &Path,
+    log: &Path,
+) -> Result<Bundle, BundleError> {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["test", "--no-run", "--message-format=json-render-diagnostics", "--package", &project.package])
+        .args(["--target", toolchain.arch.rust_target()])
+        .arg("--target-dir")
+        .arg(target)
+        // They would take the place of the flags that make the executables static.
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .current_dir(root)
+        .log(log)
+        .capture();
+    if !project.features.is_empty() {
+        cargo = cargo.args(["--features", &project.features.join(",")]);
+    }
+    for (key, value) in toolchain.env() {
+        cargo = cargo.env(key, value);
+    }
+    let deadline = Duration::try_from(project.build_timeout).unwrap_or(Duration::MAX);
+    let finished = cargo.run_any(deadline).await?;
+    if !finished.status.success() {
+        let printed = std::fs::read(log).unwrap_or_default();
+        return Err(BundleError::Compile {
+            package: project.package.clone(),
+            llvm: toolchain.llvm,
+            message: first_errors(&String::from_utf8_lossy(&printed)),
+            log: log.to_owned(),
+        });
+    }
+    let executables = executables(&String::from_utf8_lossy(&finished.stdout), &project.package);
+    if executables.is_empty() {
+        return Err(BundleError::Empty { package: project.package.clone() });
+    }
+    Ok(Bundle { llvm: toolchain.llvm, executables })
+}
+
+/// What a person needs of a failed build's output: the lines with errors, few of them.
+fn first_errors(printed: &str) -> String {
+    let errors: Vec<&str> = printed.lines().map(str::trim).filter(|line| line.starts_with("error")).take(5).collect();
+    match errors.as_slice() {
+        [] => printed.lines().last().unwrap_or("cargo printed nothing").to_owned(),
+        errors => errors.join("\n    "),
+    }
+}
+
+/// The messages of cargo that matter here; the others are skipped.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<Target>,
+    profile: Option<Profile>,
+    executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+fn executables(messages: &str, package: &str) -> Vec<TestExecutable> {
+    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    messages
+        .filter(|message| {
+            message.reason == "compiler-artifact" && message.profile.as_ref().is_some_and(|profile| profile.test)
+        })
+        .filter_map(|message| {
+            let (path, target) = (message.executable?, message.target?);
+            let name = match target.kind.first().map(String::as_str) {
+                Some("test") => format!("{package}::{}", target.name),
+                Some(kind @ ("bin" | "example" | "bench")) => format!("{package}::{kind}/{}", target.name),
+                _ => package.to_owned(),
+            };
+            let base = name.replace("::", "-").replace('/', "-");
+            let uses = taken.entry(base.clone()).or_default();
+            *uses += 1;
+            let file = if *uses == 1 { base } else { format!("{base}-{uses}") };
+            Some(TestExecutable { name, file, path })
+        })
+        .collect()
+}
+
+impl Bundle {
+    /// The directory of the guest in which the bundles of all LLVM releases lie.
+    pub const GUEST_DIRECTORY: &'static str = "/ukci/bundle";
+
+    /// The directory of this bundle in the guest.
+    #[must_use]
+    pub fn guest_directory(&self) -> String {
+        format!("{}/llvm{}", Self::GUEST_DIRECTORY, self.llvm)
+    }
+}
+
+/// What makes two bundles the same: the architecture and the LLVM.
+pub type BundleKey = (Arch, u32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_test_executables_are_found_among_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"dep","kind":["lib"]},"profile":{"test":false},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"my_crate","kind":["lib"]},"profile":{"test":true},"executable":"/t/my_crate-1"}
+{"reason":"compiler-artifact","target":{"name":"tool","kind":["bin"]},"profile":{"test":false},"executable":"/t/tool"}
+{"reason":"compiler-artifact","target":{"name":"tool","kind":["bin"]},"profile":{"test":true},"executable":"/t/tool-2"}
+{"reason":"compiler-artifact","target":{"name":"exec","kind":["test"]},"profile":{"test":true},"executable":"/t/exec-3"}
+not json
+{"reason":"build-finished","success":true}
+"#;
+        let found = executables(messages, "my-crate");
+        let names: Vec<_> = found.iter().map(|found| (found.name.as_str(), found.file.as_str())).collect();
+        assert_eq!(
+            names,
+            [
+                ("my-crate", "my-crate"),
+                ("my-crate::bin/tool", "my-crate-bin-tool"),
+                ("my-crate::exec", "my-crate-exec")
+            ]
+        );
+    }
+
+    #[test]
+    fn a_failed_build_is_told_by_its_first_errors() {
+        assert_eq!(first_errors("Compiling x\n  error[E0425]: no y\n note\n"), "error[E0425]: no y");
+        assert_eq!(first_errors("a\nb"), "b");
+    }
+}

@@ -1,0 +1,230 @@
+//! From a row of the matrix to a kernel on disk: [`Kernel`].
+//!
+//! The archive packs kernels in two ways: up to 6.18 `linux-image-R` holds image and modules; from 6.19 on it is an
+//! empty package, `linux-binary-R` holds the image and `linux-modules-R` the modules. The module packages of series
+//! that are no longer supported leave the archive first; those kernels still boot, since everything that the guest
+//! needs is built into them.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::archive::{Archive, ArchiveError, FetchError, NotASha256, Package};
+use crate::matrix::{Arch, KernelSpec, MatrixSpec, PinnedKernel, PinnedPackage};
+use crate::project::Project;
+
+/// A kernel, ready to boot.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What `uname -r` prints.
+    pub release: String,
+    /// The image.
+    pub image: PathBuf,
+    /// The directory of its modules, where the archive has them.
+    pub modules: Option<PathBuf>,
+    /// What it came from.
+    pub pinned: PinnedKernel,
+}
+
+/// Why a row of the matrix gives no kernel.
+#[derive(Debug, Error)]
+pub enum KernelError {
+    /// No suite has a package of the series.
+    #[error(
+        "kernel `{name}`: no package of series `{series}`, flavor `{flavor}`, for {arch} in {suites}\n  hint: \
+        `archive.kernels` in the matrix names the suites; `ukci update` looks again"
+    )]
+    NotOffered {
+        /// The row's name.
+        name: String,
+        /// Its series.
+        series: String,
+        /// Its flavor.
+        flavor: String,
+        /// The architecture.
+        arch: Arch,
+        /// The suites that were searched.
+        suites: String,
+    },
+    /// The pinned version is gone and `--locked` forbids another.
+    #[error(
+        "kernel `{name}`: the pinned `{release}` is no longer in the archive, and --locked allows no other\n  \
+        hint: `ukci update` pins the newest of the series"
+    )]
+    Locked {
+        /// The row's name.
+        name: String,
+        /// The pinned release.
+        release: String,
+    },
+    /// The lock was edited badly.
+    #[error("kernel `{name}`: kernels.lock.json: {source}\n  hint: `ukci update` writes it anew")]
+    BadPin {
+        /// The row's name.
+        name: String,
+        /// What is wrong.
+        source: NotASha256,
+    },
+    /// Nothing is pinned and `--locked` forbids to look.
+    #[error(
+        "kernel `{name}`: not pinned, and --locked allows no other\n  hint: `ukci update` pins the newest of the series"
+    )]
+    NotPinned {
+        /// The row's name.
+        name: String,
+    },
+    /// The package has no image where images are.
+    #[error("kernel `{name}`: no image `boot/vmlinuz-{release}` in {}", tree.display())]
+    NoImage {
+        /// The row's name.
+        name: String,
+        /// What `uname -r` would print.
+        release: String,
+        /// Where it was looked for.
+        tree: PathBuf,
+    },
+    /// The archive failed.
+    #[error("kernel `{name}`: {source}")]
+    Archive {
+        /// The row's name.
+        name: String,
+        /// How.
+        source: ArchiveError,
+    },
+}
+
+/// Finds the newest release of the row's series that can boot, in the suites that the matrix names.
+///
+/// # Errors
+/// When no suite has one, or the archive cannot be read.
+pub fn resolve(
+    archive: &Archive,
+    spec: &MatrixSpec,
+    kernel: &KernelSpec,
+    arch: Arch,
+) -> Result<PinnedKernel, KernelError> {
+    let mut packages = Vec::new();
+    for suite in &spec.archive.kernels {
+        let fail = |source| KernelError::Archive { name: kernel.name.clone(), source };
+        let index = archive.index(suite, arch).map_err(fail)?;
+        for prefix in ["linux-image-", "linux-binary-", "linux-modules-"] {
+            for name in index.names(prefix) {
+                packages.extend(index.versions(name).map_err(|error| fail(error.into()))?);
+            }
+        }
+    }
+    newest(&packages, kernel, arch).ok_or_else(|| KernelError::NotOffered {
+        name: kernel.name.clone(),
+        series: kernel.series.to_string(),
+        flavor: kernel.flavor.clone(),
+        arch,
+        suites: spec.archive.kernels.join(", "),
+    })
+}
+
+/// Provides the kernel of a row: the one that is pinned, or the newest of its series when nothing is pinned or the pinned
+/// version has left the archive.
+///
+/// # Errors
+/// When there is none, when `locked` forbids another than the pinned one, or when it cannot be fetched.
+pub fn provide(
+    archive: &Archive,
+    project: &Project,
+    row: &KernelSpec,
+    arch: Arch,
+    locked: bool,
+) -> Result<Kernel, KernelError> {
+    let fail = |source| KernelError::Archive { name: row.name.clone(), source };
+    if let Some(pinned) = project.lock.get(arch, &row.name) {
+        match archive.tree(&to_packages(pinned, &row.name)?) {
+            Ok(tree) => return in_tree(&tree, row, pinned.clone()),
+            Err(ArchiveError::Fetch(FetchError::Gone { .. })) if !locked => archive.progress().warn(&format!(
+                "kernel `{}`: {} has left the archive; the newest of its series is taken (`ukci update` pins it)",
+                row.name, pinned.release
+            )),
+            Err(ArchiveError::Fetch(FetchError::Gone { .. })) => {
+                return Err(KernelError::Locked { name: row.name.clone(), release: pinned.release.clone() });
+            }
+            Err(source) => return Err(fail(source)),
+        }
+        for suite in &project.spec.archive.kernels {
+            archive.refresh(suite, arch).map_err(fail)?;
+        }
+    } else if locked {
+        return Err(KernelError::NotPinned { name: row.name.clone() });
+    }
+    let pinned = resolve(archive, &project.spec, row, arch)?;
+    let tree = archive.tree(&to_packages(&pinned, &row.name)?).map_err(fail)?;
+    in_tree(&tree, row, pinned)
+}
+
+/// The lock's packages, as the archive takes them.
+fn to_packages(pinned: &PinnedKernel, name: &str) -> Result<Vec<Package>, KernelError> {
+    let to_package = |package: &PinnedPackage| {
+        let sha256 = package.sha256.parse().map_err(|source| KernelError::BadPin { name: name.to_owned(), source })?;
+        Ok(Package {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            architecture: package.architecture().to_owned(),
+            depends: Vec::new(),
+            provides: Vec::new(),
+            filename: package.path.clone(),
+            size: package.size,
+            sha256,
+            suite: pinned.suite.clone(),
+        })
+    };
+    pinned.packages.iter().map(to_package).collect()
+}
+
+fn in_tree(tree: &Path, row: &KernelSpec, pinned: PinnedKernel) -> Result<Kernel, KernelError> {
+    let release = pinned.release.clone();
+    // The archive's riscv64 packages of 6.12 call the image `vmlinux`.
+    let images = ["vmlinuz", "vmlinux"].map(|name| tree.join("boot").join(format!("{name}-{release}")));
+    let Some(image) = images.into_iter().find(|image| image.is_file()) else {
+        return Err(KernelError::NoImage { name: row.name.clone(), release, tree: tree.to_owned() });
+    };
+    let modules = ["usr/lib/modules", "lib/modules"].map(|directory| tree.join(directory).join(&release));
+    let modules = modules.into_iter().find(|directory| directory.join("kernel").is_dir());
+    Ok(Kernel { release, image, modules, pinned })
+}
+
+/// The newest bootable release of the row's series among `packages`.
+fn newest(packages: &[Package], kernel: &KernelSpec, arch: Arch) -> Option<PinnedKernel> {
+    /// An image is larger than this many bytes, an empty package that only depends on one is smaller.
+    const SMALLEST_IMAGE: u64 = 1 << 20;
+    // `generic` is the flavor without a name of its own: `linux-image-6.12.117+deb13-amd64`.
+    let suffix = match kernel.flavor.as_str() {
+        "generic" => format!("-{}", arch.debian_name()),
+        flavor => format!("-{flavor}-{}", arch.debian_name()),
+    };
+    let release_of = |package: &Package, prefix: &str| -> Option<String> {
+        let release = package.name.strip_prefix(prefix)?;
+        let abi = release.strip_suffix(&suffix)?;
+        // What is left of another flavor's name ends in that flavor, and what is a version has no letters but `deb` and `rc`.
+        let is_version = abi.starts_with(|c: char| c.is_ascii_digit())
+            && abi.split(['.', '+', '-', '~']).all(|part| {
+                part.starts_with(|c: char| c.is_ascii_digit()) || part.starts_with("deb") || part.starts_with("rc")
+            });
+        is_version.then(|| release.to_owned())
+    };
+    let images = packages
+        .iter()
+        .filter(|package| kernel.series.has(&package.version) && package.size >= SMALLEST_IMAGE)
+        .filter_map(|package| {
+            let release = release_of(package, "linux-image-").or_else(|| release_of(package, "linux-binary-"))?;
+            Some((package.debian_version()?, release, package))
+        });
+    let (_, release, image) = images.max_by(|a, b| a.0.cmp(&b.0))?;
+    let modules_name = format!("linux-modules-{release}");
+    let modules = packages.iter().find(|package| package.name == modules_name && package.version == image.version);
+    let pin = |package: &Package| PinnedPackage {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        path: package.filename.clone(),
+        size: package.size,
+        sha256: package.sha256.to_string(),
+    };
+    let packages = std::iter::once(image).chain(modules).map(pin).collect();
+    Some(PinnedKernel { release, suite: image.suite.clone(), packages })
+}

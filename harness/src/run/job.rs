@@ -1,0 +1,215 @@
+//! The life of one job: boot a kernel, run its bundles one after another, power off.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::Semaphore;
+
+use super::cell::{self, Guest};
+use super::directory::RunDirectory;
+use super::event::Event;
+use super::execute::{self, TestOptions};
+use super::outcome::{KernelId, Loss, Phase, PhaseName, Verdict};
+use super::record::Record;
+use crate::matrix::Job;
+use crate::provision::{Bundle, NoBundle, Provisioner, VmInputs};
+use crate::vm::{Vm, VmError};
+
+/// What every job of a run shares.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub(super) provisioner: Provisioner,
+    pub(super) tests: TestOptions,
+    pub(super) directory: RunDirectory,
+    pub(super) record: Record,
+    /// One permit for each VM that may run at once.
+    pub(super) slots: Semaphore,
+}
+
+/// Runs `job` to its end; whatever happens is in the record.
+pub(super) async fn run(context: Rc<Context>, job: Job) {
+    let runner = Runner { context: &context, job: &job };
+    runner.run().await;
+    context.record.event(&Event::JobFinished { job: job.id.clone() });
+}
+
+struct Runner<'a> {
+    context: &'a Context,
+    job: &'a Job,
+}
+
+impl Runner<'_> {
+    async fn run(&self) {
+        let record = &self.context.record;
+        let started = Instant::now();
+        self.enter(PhaseName::Provision);
+        let inputs = match self.context.provisioner.prepare(self.job).await {
+            Ok(inputs) => inputs,
+            Err(error) => {
+                let loss =
+                    Loss { verdict: Verdict::Lost, phase: PhaseName::Provision, reason: error.to_string(), log: None };
+                for cell in self.job.llvm.iter().map(|llvm| self.cell(*llvm)) {
+                    record.attempt(&cell, vec![phase(PhaseName::Provision, started)]);
+                    record.loss(&cell, loss.clone());
+                    record.cell_finished(&cell);
+                }
+                return;
+            }
+        };
+        let mut pending = VecDeque::new();
+        self.enter(PhaseName::Build);
+        for &llvm in &self.job.llvm {
+            let cell = self.cell(llvm);
+            record.kernel(&cell, kernel_id(self.job, &inputs));
+            match self.context.provisioner.bundle(self.job.arch, llvm).await {
+                Ok(bundle) => pending.push_back(bundle),
+                Err(error) => {
+                    record.attempt(&cell, vec![phase(PhaseName::Build, started)]);
+                    record.loss(&cell, no_bundle(&error));
+                    record.cell_finished(&cell);
+                }
+            }
+        }
+        if pending.is_empty() {
+            return;
+        }
+        // OK because the semaphore is never closed.
+        let Ok(_slot) = self.context.slots.acquire().await else { return };
+        self.boot_until_done(&inputs, pending).await;
+    }
+
+    /// Boots as often as it takes: a boot that fails is tried a second time, since software emulation is known to
+    /// panic once in a while; and a VM that was lost in the tests of one bundle does not cost the others theirs.
+    async fn boot_until_done(&self, inputs: &VmInputs, mut pending: VecDeque<Rc<Bundle>>) {
+        let record = &self.context.record;
+        let mut may_retry = true;
+        let mut number = 0;
+        while !pending.is_empty() {
+            number += 1;
+            let mut phases = Vec::new();
+            let booted = self.boot(inputs, pending.make_contiguous(), number, &mut phases).await;
+            for bundle in &pending {
+                record.attempt(&self.cell(bundle.llvm), phases.clone());
+            }
+            let mut guest = match booted {
+                Ok(guest) => guest,
+                Err(loss) => {
+                    for bundle in &pending {
+                        record.loss(&self.cell(bundle.llvm), loss.clone());
+                    }
+                    if may_retry {
+                        may_retry = false;
+                        record.event(&Event::Retry { job: self.job.id.clone(), reason: loss.reason });
+                        continue;
+                    }
+                    for bundle in &pending {
+                        record.cell_finished(&self.cell(bundle.llvm));
+                    }
+                    return;
+                }
+            };
+            let complaint = guest.complaint_of_boot();
+            let mut done = Vec::new();
+            while let Some(bundle) = pending.pop_front() {
+                let cell = self.cell(bundle.llvm);
+                let result = cell::run(self.context, &self.job.id, &cell, &mut guest, &bundle).await;
+                let ended = result.is_err();
+                if let Some(loss) = result.err().or_else(|| complaint.clone()) {
+                    record.loss(&cell, loss);
+                }
+                done.push(cell);
+                if ended {
+                    break;
+                }
+            }
+            self.power_off(guest, done.last()).await;
+            for cell in &done {
+                record.cell_finished(cell);
+            }
+        }
+    }
+
+    async fn boot(
+        &self,
+        inputs: &VmInputs,
+        bundles: &[Rc<Bundle>],
+        number: usize,
+        phases: &mut Vec<Phase>,
+    ) -> Result<Guest, Loss> {
+        self.enter(PhaseName::Boot);
+        let lost = |reason: String| Loss { verdict: Verdict::Lost, phase: PhaseName::Boot, reason, log: None };
+        let logs = self.context.directory.attempt(&self.job.id, number).map_err(|error| lost(error.to_string()))?;
+        let console_log = self.context.directory.relative(&logs.join("console.log"));
+        let provisioner = &self.context.provisioner;
+        let machine = provisioner.machine(inputs, bundles).await;
+        let machine = machine.map_err(|error| lost(error.to_string()))?;
+        self.context.record.host(machine.accel.name(), &inputs.qemu.version);
+        let deadlines = provisioner.deadlines(inputs.arch, machine.accel);
+        // The boot is QEMU's time; making the initramfs is ours.
+        let started = Instant::now();
+        let booted = Vm::boot(&inputs.qemu, &machine, &logs, deadlines).await;
+        phases.push(phase(PhaseName::Boot, started));
+        let mut vm = booted.map_err(|error| vm_loss(PhaseName::Boot, &error, &console_log))?;
+        let started = Instant::now();
+        self.enter(PhaseName::Connect);
+        let connected = vm.connect(provisioner.keys()).await;
+        phases.push(phase(PhaseName::Connect, started));
+        let session = connected.map_err(|error| vm_loss(PhaseName::Connect, &error, &console_log))?;
+        Ok(Guest { vm, session, console_log })
+    }
+
+    /// Powers off. What the kernel still complains of by then counts against the test that ran last.
+    async fn power_off(&self, guest: Guest, cell: Option<&String>) {
+        let Guest { mut vm, session, .. } = guest;
+        let started = Instant::now();
+        self.enter(PhaseName::PowerOff);
+        let seen = vm.console().mark();
+        if let Err(error) = vm.power_off(Some(session)).await {
+            self.context.record.event(&Event::Warning(format!("{}: {error}", self.job.id)));
+        }
+        let Some(cell) = cell else { return };
+        let record = &self.context.record;
+        record.phase(cell, PhaseName::PowerOff, started.elapsed().as_secs_f64());
+        if let Some(complaint) = vm.console().complaints_since(seen).into_iter().next() {
+            let text = format!("the kernel complained after it: {}", complaint.title);
+            record.amend_last_test(cell, |test| execute::blame(test, &text));
+        }
+    }
+
+    fn enter(&self, phase: PhaseName) {
+        self.context.record.event(&Event::Phase { job: self.job.id.clone(), phase });
+    }
+
+    fn cell(&self, llvm: u32) -> String {
+        format!("{}/llvm{llvm}", self.job.id)
+    }
+}
+
+fn phase(name: PhaseName, started: Instant) -> Phase {
+    Phase { name, seconds: started.elapsed().as_secs_f64() }
+}
+
+/// A loss of the guest itself, told by the console.
+pub(super) fn vm_loss(phase: PhaseName, error: &VmError, console_log: &str) -> Loss {
+    let verdict = if error.is_timeout() { Verdict::Timeout } else { Verdict::Lost };
+    Loss { verdict, phase, reason: error.to_string(), log: Some(console_log.to_owned()) }
+}
+
+fn no_bundle(error: &NoBundle) -> Loss {
+    let verdict = match error {
+        NoBundle::Compile(_) => Verdict::Fail,
+        NoBundle::Toolchain(_) => Verdict::Lost,
+    };
+    Loss { verdict, phase: PhaseName::Build, reason: error.to_string(), log: None }
+}
+
+fn kernel_id(job: &Job, inputs: &VmInputs) -> KernelId {
+    let package = inputs.kernel.pinned.image_package();
+    KernelId {
+        name: job.kernel.name.clone(),
+        release: inputs.kernel.release.clone(),
+        package: package.map(|package| package.name.clone()),
+        version: package.map(|package| package.version.clone()),
+    }
+}
