@@ -1,16 +1,16 @@
 //! The command line: [`args::Cli`] is what was typed, [`main`] does it, and each larger command has a module of its own.
 
 pub mod args;
-//mod bench;
+mod bench;
 mod cache;
-//mod doctor;
+mod doctor;
 mod environment;
 mod failure;
 mod plan;
 mod report;
 mod run;
 mod screen;
-//mod shell;
+mod shell;
 mod update;
 mod workshop;
 
@@ -49,12 +49,11 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Plan(args) => plan::plan(&args),
         Command::Update(args) => update::update(args).await,
         Command::Report(args) => report::report(&args),
-        //Command::Shell(args) => shell::shell(args).await,
-        //Command::Doctor(args) => doctor::doctor(args).await,
+        Command::Shell(args) => shell::shell(args).await,
+        Command::Doctor(args) => doctor::doctor(args).await,
         Command::Cache { command } => cache::cache(command).await,
         Command::Exec(args) => environment::exec(args).await,
-        //Command::Bench { command } => bench::bench(command).await,
-        Command::Shell(_) | Command::Doctor(_) | Command::Bench { .. } => Ok(1),
+        Command::Bench { command } => bench::bench(command).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "ukci", &mut std::io::stdout());
             Ok(0)
@@ -63,9 +62,13 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
 }
 
 fn fail(failure: &Failure) -> ExitCode {
-    // When even standard error is gone, the exit code has to do.
-    drop(writeln!(std::io::stderr(), "error: {failure}"));
+    print_error(&format!("error: {failure}\n"));
     ExitCode::from(failure.exit_code())
+}
+
+/// Writes to standard error. When even that is gone, the exit code has to do.
+fn print_error(text: &str) {
+    drop(std::io::stderr().write_all(text.as_bytes()));
 }
 
 /// Writes what the command was asked to print. A reader that has seen enough, as in `ukci plan | head`, is no error.

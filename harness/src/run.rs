@@ -2,6 +2,7 @@
 //!
 //! The main entry is [`execute_plan`]; what it leaves is an [`outcome::RunOutcome`].
 
+mod bench;
 mod cell;
 pub mod directory;
 pub mod event;
@@ -16,6 +17,7 @@ use std::rc::Rc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub use self::bench::{BootTimes, boot_times};
 pub use self::execute::TestOptions;
 pub use self::record::{Observer, Record};
 

@@ -8,6 +8,8 @@ use crate::process::ProcessError;
 use crate::project::ProjectError;
 use crate::provision::{ProvisionError, ToolchainError};
 use crate::run::directory::RunDirectoryError;
+use crate::vm::VmError;
+use crate::vm::ssh::SshError;
 
 /// Why a command came to no result. Its text is for a person.
 #[derive(Debug)]
@@ -53,7 +55,7 @@ macro_rules! failures {
 
 failures! {
     Usage: PlanError, ProjectError, RunDirectoryError;
-    Broken: StoreError, ProcessError, ProvisionError, ToolchainError;
+    Broken: StoreError, ProcessError, ProvisionError, ToolchainError, VmError, SshError;
 }
 
 impl From<ArchiveError> for Failure {

@@ -35,7 +35,7 @@ pub enum AccelError {
 /// Whether KVM works for `inputs`, found by booting a guest with it: a device that opens and even makes a VM may still
 /// not run one. `Err` inside is the reason why not.
 ///
-/// The answer is kept in the store for as long as the machine, its kernel and QEMU are the same.
+/// The answer is kept in the store until the machine boots anew or has another QEMU.
 ///
 /// # Errors
 /// When the store fails.
@@ -45,14 +45,14 @@ pub async fn kvm_works(
     machine: MachineSpec,
 ) -> Result<Result<(), String>, StoreError> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let key = Key::new("kvm-probe", [boot.as_str(), &inputs.qemu.version, &inputs.kernel.release]);
+    let key = Key::new("kvm-probe", [boot.as_str(), &inputs.qemu.version]);
     let store = archive.store();
     let answer = match store.derived(&key)? {
         Some(directory) => read(&directory)?,
         None => {
             let logs = store.scratch()?;
             let works = probe::kvm_works(&inputs.qemu, &machine, logs.path()).await;
-            let text = works.err().unwrap_or_default();
+            let text = works.map_or_else(|error| first_lines(&error), |()| String::new());
             let directory = store.derive(&key, "whether KVM works here", |directory| {
                 let path = directory.join("why-not");
                 std::fs::write(&path, &text).map_err(StoreError::at("write", &path))
@@ -61,6 +61,12 @@ pub async fn kvm_works(
         }
     };
     Ok(if answer.is_empty() { Ok(()) } else { Err(answer) })
+}
+
+/// What happened and the first thing that was said about it: the logs behind the rest are gone with the probe.
+fn first_lines(error: &str) -> String {
+    let lines = error.lines().map(str::trim).filter(|line| !line.ends_with(" said") && !line.ends_with(" with"));
+    lines.take(2).collect::<Vec<_>>().join(": ")
 }
 
 fn read(directory: &Path) -> Result<String, StoreError> {
@@ -86,6 +92,12 @@ impl AccelWish {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failed_probe_is_told_in_one_line() {
+        let error = "a guest did not boot: QEMU ended\n  QEMU said\n    qemu: failed to set MSR\n    more\n  log: gone";
+        assert_eq!(first_lines(error), "a guest did not boot: QEMU ended: qemu: failed to set MSR");
+    }
 
     #[test]
     fn a_wish_for_kvm_is_refused_where_it_does_not_work_and_the_best_falls_back_aloud() {

@@ -74,7 +74,7 @@ pub enum KernelError {
         name: String,
     },
     /// The package has no image where images are.
-    #[error("kernel `{name}`: no image `boot/vmlinuz-{release}` in {}", tree.display())]
+    #[error("kernel `{name}`: neither `boot/vmlinuz-{release}` nor `usr/lib/modules/{release}/vmlinuz` in {}", tree.display())]
     NoImage {
         /// The row's name.
         name: String,
@@ -179,8 +179,13 @@ fn to_packages(pinned: &PinnedKernel, name: &str) -> Result<Vec<Package>, Kernel
 
 fn in_tree(tree: &Path, row: &KernelSpec, pinned: PinnedKernel) -> Result<Kernel, KernelError> {
     let release = pinned.release.clone();
-    // The archive's riscv64 packages of 6.12 call the image `vmlinux`.
-    let images = ["vmlinuz", "vmlinux"].map(|name| tree.join("boot").join(format!("{name}-{release}")));
+    // From 7.3 on the image lies beside the modules; the riscv64 packages of 6.12 call it `vmlinux`.
+    let places = [
+        format!("boot/vmlinuz-{release}"),
+        format!("usr/lib/modules/{release}/vmlinuz"),
+        format!("boot/vmlinux-{release}"),
+    ];
+    let images = places.map(|place| tree.join(place));
     let Some(image) = images.into_iter().find(|image| image.is_file()) else {
         return Err(KernelError::NoImage { name: row.name.clone(), release, tree: tree.to_owned() });
     };

@@ -196,7 +196,8 @@ impl MachineSpec {
     fn settings(&self) -> Device {
         // Level 5 shows warnings and worse. `quiet`, level 4, would hide every WARN() and lockdep report.
         // mitigations=off: an emulated processor leaks nothing, and their code is slow to emulate.
-        let mut device = device([""; 0], &["loglevel=5", "mitigations=off"]);
+        // cryptomgr.notests: the self-tests of the crypto drivers take a sixth of an emulated boot.
+        let mut device = device([""; 0], &["loglevel=5", "mitigations=off", "cryptomgr.notests"]);
         if let Some(time) = self.time {
             // The kernel passes what it does not know to init as a variable of the environment.
             device.kernel.push(format!("UKCI_TIME={time}"));
@@ -233,8 +234,9 @@ fn ssh_port(sockets: &Sockets) -> Device {
     )
 }
 
-/// QEMU's user-mode network: connections out, no port in. `romfile=` spares the firmware the search for a boot server.
-/// net.ifnames is systemd's, and the kernel's own name of the interface is always eth0.
+/// QEMU's user-mode network: connections out, no port in. What the guest reaches is what this machine reaches, its
+/// loopback interface included, so a guest has a network only when the matrix says so. `romfile=` spares the firmware
+/// the search for a boot server.
 fn network() -> Device {
     device(["-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile="], &[])
 }
