@@ -195,3 +195,21 @@ impl Output {
 fn write_error(err: io::Error) -> Error {
     Error::io("cannot write the trace", err)
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// Check that the status is the command's, or 128 and its signal.
+    #[rstest]
+    #[case::success(0, 0)]
+    #[case::failure(3 << 8, 3)]
+    #[case::largest(255 << 8, 255)]
+    #[case::interrupt(libc::SIGINT, 130)]
+    #[case::kill_with_core_dump(libc::SIGKILL | 0x80, 137)]
+    fn the_status_is_that_of_the_command(#[case] wait_status: i32, #[case] expected: u8) {
+        assert_eq!(exit_code(ExitStatus::from_raw(wait_status)), ExitCode::from(expected));
+    }
+}
