@@ -15,7 +15,6 @@
  * programs can be preempted on new kernels. Nothing here needs more than 5.10: no bpf_loop, no fetching atomics.
  */
 #include "vmlinux.h"
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
 #include "intf.h"
@@ -74,66 +73,41 @@ static __always_inline int send_exec(struct task_struct *task, pid_t old_pid, st
 	return send_end(&key, filename, argv, flags);
 }
 
-/* 6.10; null before. */
-extern void bpf_preempt_disable(void) __weak __ksym;
-extern void bpf_preempt_enable(void) __weak __ksym;
-
 /*
- * A kernel whose tracepoints can be preempted skips a program that another task on the same CPU is still in, and
- * counts that in recursion_misses. Keeping the task on its CPU makes this rarer; the first instructions stay exposed.
- *
- * With preemption disabled, a verifier takes calls of global functions only if it can tell that they do not sleep,
- * which it notes in might_sleep. Those that cannot are older than preemptible tracepoints.
+ * A kernel whose tracepoints can be preempted skips a program that another task on the same CPU is still in, and counts
+ * that in recursion_misses: user space adds it to what was lost. Disabling preemption in here does not make it rarer,
+ * because the task is then preempted on enabling it again, which is still inside the program.
  */
-static __always_inline bool can_stay(void)
-{
-	return bpf_preempt_disable && bpf_preempt_enable &&
-	       bpf_core_field_exists(((struct bpf_subprog_info *)0)->might_sleep);
-}
-
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	bool stay = can_stay();
 	__u32 tgid = task->tgid;
 
-	if (stay)
-		bpf_preempt_disable();
 	if ((system_wide || bpf_map_lookup_elem(&traced, &tgid)) && send_exec(task, old_pid, bprm))
 		__sync_fetch_and_add(&lost_execs, 1);
-	if (stay)
-		bpf_preempt_enable();
 	return 0;
-}
-
-static __always_inline void follow(struct task_struct *parent, struct task_struct *child)
-{
-	__u32 parent_pid = parent->pid, parent_tgid = parent->tgid, child_tgid = child->tgid;
-	__u8 one = 1;
-
-	if (child_tgid == parent_tgid)
-		return; /* a thread */
-	if (parent_pid != spawner && !bpf_map_lookup_elem(&traced, &parent_tgid))
-		return;
-	if (bpf_map_update_elem(&traced, &child_tgid, &one, BPF_ANY))
-		__sync_fetch_and_add(&untracked_processes, 1);
 }
 
 /* Runs in the parent, before the child can run. */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(tracer_fork, struct task_struct *parent, struct task_struct *child)
 {
-	bool stay = can_stay();
+	__u32 parent_pid = parent->pid, parent_tgid = parent->tgid, child_tgid = child->tgid;
+	__u8 one = 1;
 
-	if (stay)
-		bpf_preempt_disable();
-	follow(parent, child);
-	if (stay)
-		bpf_preempt_enable();
+	if (child_tgid == parent_tgid)
+		return 0; /* a thread */
+	if (parent_pid != spawner && !bpf_map_lookup_elem(&traced, &parent_tgid))
+		return 0;
+	if (bpf_map_update_elem(&traced, &child_tgid, &one, BPF_ANY))
+		__sync_fetch_and_add(&untracked_processes, 1);
 	return 0;
 }
 
-/* The tracepoint comes after `live` was decremented, in 5.10 as now, so the last thread sees 0. */
+/*
+ * The tracepoint comes after `live` was decremented, in 5.10 as now, so the last thread sees 0. Where this is skipped,
+ * the process stays in `traced`, and one that gets its id later is taken for it.
+ */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(tracer_exit, struct task_struct *task)
 {

@@ -63,11 +63,6 @@ struct linux_binprm {
 	const char *filename;
 };
 
-/* Of the verifier, for whether it has the field. */
-struct bpf_subprog_info {
-	bool might_sleep; /* 6.15; a bit field there */
-};
-
 #pragma clang attribute pop
 
 #endif

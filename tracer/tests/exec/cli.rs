@@ -78,8 +78,7 @@ fn an_output_that_cannot_be_written_is_named() {
     assert!(stderr.starts_with("error: cannot create `/no/such/directory/file`: "), "{stderr}");
 }
 
-/// Check that each line of `--json` is an object, in order, with the whole argv, that the status is the command's, and
-/// that a command which does not exist is status 127, as in a shell.
+/// Check that each line of `--json` is an object, in order, with the whole argv, and that the status is the command's.
 #[test]
 #[ignore = "root: loads BPF programs"]
 #[serial]
@@ -97,11 +96,6 @@ fn json_lines_have_the_execs_and_the_status_is_the_commands() {
     assert_eq!(execs[0]["argv"], serde_json::json!(["/bin/true", "a b"]));
     assert_eq!(execs[1]["argv"], serde_json::json!(["/bin/true", { "hex": "ff" }]));
     assert_eq!(execs[0]["ppid"], lines[0]["pid"]);
-
-    let missing = output(&["log", "--", "/no/such/program"]);
-    let stderr = String::from_utf8_lossy(&missing.stderr);
-    assert_eq!(missing.status.code(), Some(127));
-    assert!(stderr.starts_with("error: cannot start `/no/such/program`: "), "{stderr}");
 }
 
 /// Check that a user without privileges is told what is lacking. Runs this executable as nobody.
@@ -120,17 +114,11 @@ fn a_user_without_privileges_is_told_what_is_lacking() {
     assert!(stderr.contains("hint: run it as root, or with CAP_BPF and CAP_PERFMON"), "{stderr}");
 }
 
-/// Check that either signal ends a system-wide trace in order: everything is written, and the summary is on stderr.
+/// Check that a signal ends a system-wide trace in order: everything is written, and the summary is on stderr.
 #[test]
 #[ignore = "root: loads BPF programs"]
 #[serial]
 fn a_signal_ends_a_system_wide_trace_in_order() {
-    for signal in ["INT", "TERM"] {
-        check_end_by(signal);
-    }
-}
-
-fn check_end_by(signal: &str) {
     let dir = tempfile::tempdir().expect("a directory");
     let trace = dir.path().join("trace");
     let mut command = tracer(&self_exe(), &["log", "--json", "-o", trace.to_str().expect("UTF-8")]);
@@ -141,11 +129,11 @@ fn check_end_by(signal: &str) {
         assert!(std::time::Instant::now() < deadline, "no exec in the trace after 60 s");
         Command::new("/bin/true").status().expect("starts");
     }
-    let kill = Command::new("/bin/sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
+    let kill = Command::new("/bin/sh").args(["-c", &format!("kill -TERM {}", child.id())]).status();
     assert!(kill.expect("starts").success());
     let output = child.wait_with_output().expect("ends");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), output.status.signal()), (Some(0), None), "{signal}: {stderr}");
+    assert_eq!((output.status.code(), output.status.signal()), (Some(0), None), "{stderr}");
     assert!(stderr.contains(" execs, 0 lost, 0 processes not followed"), "{stderr}");
     let lines = json_lines(&trace);
     let last = lines.last().expect("at least one exec");
