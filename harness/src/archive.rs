@@ -78,6 +78,24 @@ pub enum ArchiveError {
     Store(#[from] StoreError),
 }
 
+impl ArchiveError {
+    /// Whether the settings are wrong, which only a person can put right.
+    #[must_use]
+    pub fn is_setting(&self) -> bool {
+        matches!(self, Self::Mirror(_) | Self::Keyring(_))
+    }
+
+    /// Whether it is about more than one package, so that another package would most likely fare no better.
+    #[must_use]
+    pub fn hits_every_package(&self) -> bool {
+        match self {
+            Self::Fetch(FetchError::Gone { .. } | FetchError::Size { .. } | FetchError::Hash { .. }) => false,
+            Self::Closure(_) | Self::Deb(_) => false,
+            _ => true,
+        }
+    }
+}
+
 /// The package archive. Shared between threads by reference.
 pub struct Archive {
     settings: Settings,

@@ -55,7 +55,10 @@ async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Exec(args) => environment::exec(args).await,
         Command::Bench { command } => bench::bench(command).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "ukci", &mut std::io::stdout());
+            // By way of memory: it panics when the reader hangs up.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "ukci", &mut script);
+            print(&String::from_utf8_lossy(&script))?;
             Ok(0)
         }
     }

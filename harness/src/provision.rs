@@ -1,6 +1,7 @@
 //! Turns what the store holds into the inputs of a VM: kernel, guest image, bundle, QEMU. Main type: [`Provisioner`].
 
 pub mod accel;
+mod blame;
 pub mod bundle;
 pub mod guest;
 pub mod initramfs;

@@ -25,7 +25,7 @@ use self::directory::RunDirectory;
 use self::event::Event;
 use self::outcome::{CellOutcome, KernelId};
 use crate::matrix::Plan;
-use crate::provision::Provisioner;
+use crate::provision::{ProvisionError, Provisioner};
 
 /// The cells of `plan`, in which nothing has happened yet.
 #[must_use]
@@ -44,6 +44,10 @@ pub fn untouched_cells(plan: &Plan) -> Vec<CellOutcome> {
 /// Runs every job of `plan`, at most `at_once` VMs at a time. Whatever happens is in `record`; dropping the future ends
 /// every VM.
 ///
+/// # Errors
+/// When no VM could begin, and no kernel is to blame: the network is down, the disk is full. Where only some could not,
+/// the others ran, and the record says what was lost.
+///
 /// Must be polled inside a [`tokio::task::LocalSet`] on the main thread, from which processes are spawned.
 pub async fn execute_plan(
     plan: &Plan,
@@ -52,10 +56,11 @@ pub async fn execute_plan(
     directory: RunDirectory,
     record: Record,
     at_once: usize,
-) {
+) -> Result<(), ProvisionError> {
     let (jobs, cells) = (plan.jobs().len(), plan.jobs().iter().map(|job| job.llvm.len()).sum());
     let (id, path) = (directory.id().to_owned(), directory.path().to_owned());
     record.event(&Event::Started { id, directory: path, jobs, cells });
+    record.save();
     let slots = Semaphore::new(at_once);
     let context = Rc::new(job::Context { provisioner, tests, directory, record, slots });
     // Dropped with this future, and then every job with it.
@@ -63,9 +68,23 @@ pub async fn execute_plan(
     for job in plan.jobs() {
         running.spawn_local(job::run(Rc::clone(&context), job.clone()));
     }
+    let mut hindered = Vec::new();
     while let Some(ended) = running.join_next().await {
-        if let Err(panic) = ended {
-            context.record.event(&Event::Warning(format!("a bug of ukci ended a job: {panic}")));
+        match ended {
+            Ok(None) => {}
+            Ok(Some(hindrance)) => hindered.push(hindrance),
+            Err(panic) => context.record.event(&Event::Warning(format!("a bug of ukci ended a job: {panic}"))),
         }
+    }
+    // What stops every job alike is told once, by whoever called; what stops some is told as the loss of their cells.
+    if hindered.len() < plan.jobs().len() {
+        for cell in hindered.iter().flat_map(|hindrance| &hindrance.cells) {
+            context.record.cell_finished(cell);
+        }
+        return Ok(());
+    }
+    match hindered.into_iter().next() {
+        Some(hindrance) => Err(hindrance.cause),
+        None => Ok(()),
     }
 }

@@ -225,6 +225,21 @@ impl Store {
         TempDir::new_in(&self.inner.session).map_err(StoreError::at("make a directory in", &self.inner.session))
     }
 
+    /// Removes what this process has half-made, although other threads may be at work on it: for a process that is about
+    /// to end. They find their files gone, so none of it can become an entry.
+    ///
+    /// # Errors
+    /// When something cannot be removed; the next [`Self::open`] tries again.
+    pub fn abandon(&self) -> Result<(), StoreError> {
+        let (grave, _alive) = lock::new_session(&self.inner.root.join("tmp"))?;
+        let session = &self.inner.session;
+        // In one step, so that nobody renames a tree of which half is removed.
+        fs::rename(session, grave.join("abandoned")).map_err(StoreError::at("move", session))?;
+        lock::remove_tree(&grave).map_err(StoreError::at("remove", &grave))?;
+        let alive = session.with_extension("lock");
+        fs::remove_file(&alive).map_err(StoreError::at("remove", &alive))
+    }
+
     /// What [`Self::write_index`] kept under `name`.
     pub(super) fn read_index(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.inner.root.join("indexes").join(name);

@@ -6,7 +6,7 @@ use crate::archive::{ArchiveError, StoreError};
 use crate::matrix::PlanError;
 use crate::process::ProcessError;
 use crate::project::ProjectError;
-use crate::provision::{ProvisionError, ToolchainError};
+use crate::provision::{KernelError, ProvisionError, ToolchainError};
 use crate::run::directory::RunDirectoryError;
 use crate::vm::VmError;
 use crate::vm::ssh::SshError;
@@ -54,15 +54,44 @@ macro_rules! failures {
 }
 
 failures! {
-    Usage: PlanError, ProjectError, RunDirectoryError;
-    Broken: StoreError, ProcessError, ProvisionError, ToolchainError, VmError, SshError;
+    Usage: PlanError, ProjectError;
+    Broken: StoreError, ProcessError, VmError, SshError;
+}
+
+impl Failure {
+    /// What the archive's settings are to blame for is for the user to put right.
+    fn of_archive(archive: Option<&ArchiveError>, message: String) -> Self {
+        match archive {
+            Some(error) if error.is_setting() => Self::Usage(message),
+            _ => Self::Broken(message),
+        }
+    }
 }
 
 impl From<ArchiveError> for Failure {
     fn from(error: ArchiveError) -> Self {
+        Self::of_archive(Some(&error), error.to_string())
+    }
+}
+
+impl From<ProvisionError> for Failure {
+    fn from(error: ProvisionError) -> Self {
         match error {
-            ArchiveError::Mirror(error) => Self::Usage(error.to_string()),
-            error => Self::Broken(error.to_string()),
+            // The kernel that met it first is not what it is about.
+            ProvisionError::Kernel(KernelError::Archive { source, .. }) if source.hits_every_package() => source.into(),
+            error => Self::of_archive(error.archive(), error.to_string()),
         }
+    }
+}
+
+impl From<ToolchainError> for Failure {
+    fn from(error: ToolchainError) -> Self {
+        Self::of_archive(error.archive(), error.to_string())
+    }
+}
+
+impl From<RunDirectoryError> for Failure {
+    fn from(error: RunDirectoryError) -> Self {
+        if error.is_taken() { Self::Usage(error.to_string()) } else { Self::Broken(error.to_string()) }
     }
 }

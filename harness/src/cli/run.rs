@@ -30,6 +30,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         deadline: Duration::try_from(project.spec.project.test_timeout).unwrap_or(Duration::MAX),
         expectations: project.expectations.clone(),
     };
+    let store = archive.store().clone();
     let now = Timestamp::now();
     let directory = match &args.out {
         Some(path) => RunDirectory::at(path, now)?,
@@ -46,13 +47,22 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let record = Record::new(directory.id(), now, host, untouched_cells(&plan), Box::new(observer));
     let provisioner = Provisioner::new(archive, project, wish, args.matrix.locked, directory.path())?;
     let work = execute_plan(&plan, provisioner, tests, directory.clone(), record.clone(), at_once);
-    let interrupted = tokio::select! {
-        () = work => false,
-        () = interruption() => true,
+    let ended = tokio::select! {
+        result = work => Some(result),
+        () = interruption() => None,
     };
     let outcome = record.finish(Timestamp::now());
+    if let Some(Err(hindrance)) = ended {
+        // One cause for every cell is a message, not a table. The directory tells it too, if it can be written.
+        drop(report::write_all(directory.path(), &outcome));
+        return Err(hindrance.into());
+    }
+    if ended.is_none() {
+        // What cannot be removed now is removed with the next start.
+        drop(store.abandon());
+    }
     conclude(&outcome, &directory, &screen)?;
-    if interrupted {
+    if ended.is_none() {
         return Err(Failure::Interrupted);
     }
     let ran = outcome.cells.iter().any(|cell| !cell.tests().is_empty());

@@ -28,6 +28,17 @@ pub struct RunDirectoryError {
     source: io::Error,
 }
 
+impl RunDirectoryError {
+    /// Whether the directory is another's: then it is the choice that is wrong, not the disk.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        matches!(
+            self.source.kind(),
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
+        )
+    }
+}
+
 impl RunDirectory {
     /// Makes a directory below `runs`, named by the time, and points `runs/latest` at it.
     ///

@@ -13,7 +13,7 @@ use super::execute::{self, TestOptions};
 use super::outcome::{KernelId, Loss, Phase, PhaseName, Verdict};
 use super::record::Record;
 use crate::matrix::Job;
-use crate::provision::{Bundle, NoBundle, Provisioner, VmInputs};
+use crate::provision::{Bundle, NoBundle, ProvisionError, Provisioner, VmInputs};
 use crate::vm::{Vm, VmError};
 
 /// What every job of a run shares.
@@ -27,11 +27,20 @@ pub(super) struct Context {
     pub(super) slots: Semaphore,
 }
 
+/// Why a job could not begin, when that is no fault of its kernel.
+#[derive(Debug)]
+pub(super) struct Hindrance {
+    pub(super) cause: ProvisionError,
+    /// The cells that it cost; nobody was told yet that they are done.
+    pub(super) cells: Vec<String>,
+}
+
 /// Runs `job` to its end; whatever happens is in the record.
-pub(super) async fn run(context: Rc<Context>, job: Job) {
+pub(super) async fn run(context: Rc<Context>, job: Job) -> Option<Hindrance> {
     let runner = Runner { context: &context, job: &job };
-    runner.run().await;
+    let hindrance = runner.run().await;
     context.record.event(&Event::JobFinished { job: job.id.clone() });
+    hindrance
 }
 
 struct Runner<'a> {
@@ -40,7 +49,7 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    async fn run(&self) {
+    async fn run(&self) -> Option<Hindrance> {
         let record = &self.context.record;
         let started = Instant::now();
         self.enter(PhaseName::Provision);
@@ -49,12 +58,18 @@ impl Runner<'_> {
             Err(error) => {
                 let loss =
                     Loss { verdict: Verdict::Lost, phase: PhaseName::Provision, reason: error.to_string(), log: None };
-                for cell in self.job.llvm.iter().map(|llvm| self.cell(*llvm)) {
-                    record.attempt(&cell, vec![phase(PhaseName::Provision, started)]);
-                    record.loss(&cell, loss.clone());
-                    record.cell_finished(&cell);
+                let cells: Vec<String> = self.job.llvm.iter().map(|llvm| self.cell(*llvm)).collect();
+                for cell in &cells {
+                    record.attempt(cell, vec![phase(PhaseName::Provision, started)]);
+                    record.loss(cell, loss.clone());
                 }
-                return;
+                if error.hits_every_kernel() {
+                    return Some(Hindrance { cause: error, cells });
+                }
+                for cell in &cells {
+                    record.cell_finished(cell);
+                }
+                return None;
             }
         };
         let mut pending = VecDeque::new();
@@ -72,11 +87,12 @@ impl Runner<'_> {
             }
         }
         if pending.is_empty() {
-            return;
+            return None;
         }
         // OK because the semaphore is never closed.
-        let Ok(_slot) = self.context.slots.acquire().await else { return };
+        let Ok(_slot) = self.context.slots.acquire().await else { return None };
         self.boot_until_done(&inputs, pending).await;
+        None
     }
 
     /// Boots as often as it takes: a boot that fails is tried a second time, since software emulation is known to

@@ -52,6 +52,13 @@ impl Record {
         self.shared.borrow_mut().observer.event(event);
     }
 
+    /// Saves, so that a run that is killed now leaves a record.
+    pub(super) fn save(&self) {
+        let mut shared = self.shared.borrow_mut();
+        let Shared { outcome, observer } = &mut *shared;
+        observer.changed(outcome);
+    }
+
     /// Changes the cell `id` and saves.
     fn change(&self, id: &str, change: impl FnOnce(&mut CellOutcome)) {
         let mut shared = self.shared.borrow_mut();

@@ -34,6 +34,8 @@ pub(crate) enum Answer {
     Status(u16),
     /// With status 200, the length of this body, half of it, and the end of the connection.
     Half(Vec<u8>),
+    /// As [`Self::Half`], but the connection stays until the client hangs up.
+    Stall(Vec<u8>),
 }
 
 #[derive(Default)]
@@ -327,12 +329,15 @@ fn answer(mut connection: TcpStream, served: &Mutex<Served>) {
     };
     let (status, length, body) = match &answer {
         Answer::Body(body) => (200, body.len(), &body[..]),
-        Answer::Half(body) => (200, body.len(), &body[..body.len() / 2]),
+        Answer::Half(body) | Answer::Stall(body) => (200, body.len(), &body[..body.len() / 2]),
         Answer::Status(status) => (*status, 0, &[][..]),
     };
     let head = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
     // The client hangs up early when it does not like what comes.
     drop(connection.write_all(head.as_bytes()).and_then(|()| connection.write_all(body)));
+    if matches!(answer, Answer::Stall(_)) {
+        drop(request.read_line(&mut String::new()));
+    }
 }
 
 /// The names in a directory, sorted.

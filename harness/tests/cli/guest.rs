@@ -1,0 +1,126 @@
+//! What becomes of a run when QEMU, the guest, the kernel or the compiler fails.
+
+use std::fs;
+
+use crate::fake_archive::{Deb, FakePackage, Suite};
+use crate::world::{FAULT, KERNELS, World, read_json};
+
+const RUN: [&str; 5] = ["run", "--accel", "tcg", "--no-progress", "--jobs=2"];
+
+/// Check that a guest that is never ready is given up at the matrix's deadline, and that this is the loss of its cells.
+#[test]
+fn a_guest_that_is_never_ready_is_lost() {
+    let mut world = World::new();
+    world.env.insert(FAULT.into(), "silent".into());
+    world.edit_matrix("boot_timeout: 60s", "boot_timeout: 1s");
+    let ended = world.ukci(&[&RUN[..], &["--kernel", "6.12"]].concat());
+    ended.failed(3, &["retry", "timeout", "x86_64/6.12/llvm22", "the guest's init to be ready"]);
+    assert!(ended.stdout.contains("waited 1 s for the guest's init to be ready"), "{ended}");
+    let record = world.record();
+    assert_eq!(record["cells"].as_array().expect("cells").len(), 2);
+    for cell in record["cells"].as_array().expect("cells") {
+        assert_eq!(cell["verdict"], "timeout", "{cell}");
+        assert_eq!(cell["kernel"]["release"], "6.12.9+deb13-cloud-amd64");
+        assert_eq!(cell["attempts"].as_array().expect("attempts").len(), 2, "a boot is tried twice");
+    }
+    // The record is what a report is made of.
+    let again = world.ukci(&["report"]);
+    assert_eq!((again.code, again.stdout), (Some(3), ended.stdout));
+}
+
+/// Check that what a dying QEMU said is shown, and that other kernels' cells are tried nevertheless.
+#[test]
+fn what_a_dying_qemu_said_is_shown() {
+    let world = World::new();
+    world.program(
+        "qemu-system-x86_64",
+        "case $1 in --version) echo 'QEMU emulator version 10.0.0';; -help) ;; *) echo 'no such machine' >&2; exit 3;; esac",
+    );
+    let ended = world.ukci(&RUN);
+    ended.failed(3, &["x86_64/6.12/llvm22", "x86_64/6.18/llvm21", "while QEMU started"]);
+    for part in ["exit status: 3", "all 4 cells"] {
+        assert!(ended.stdout.contains(part), "no `{part}` in\n{ended}");
+    }
+    let latest = world.project.join("target/ukci/runs/latest");
+    let log = fs::read_to_string(latest.join("cells/x86_64/6.18/attempt2/qemu.log")).expect("a log");
+    assert_eq!(log, "no such machine\n");
+    assert!(fs::read_to_string(latest.join("junit.xml")).expect("a report").contains("x86_64/6.18/llvm21"));
+}
+
+/// Check that a panic is named by its title, as the loss of the cell and not as a failed test.
+#[test]
+fn a_panic_is_a_loss() {
+    let world = World::new();
+    let ended = world.ukci(&[&RUN[..], &["--kernel", "6.18", "--llvm", "22"]].concat());
+    ended.failed(3, &["VFS: no root"]);
+    assert!(world.record()["cells"][0]["reason"].as_str().expect("a reason").contains("VFS: no root"));
+}
+
+/// Check that a machine without QEMU, and an archive without it, are one error that names the package.
+#[test]
+fn a_missing_qemu_is_one_error() {
+    let world = World::new();
+    fs::remove_file(world.bin.join("qemu-system-x86_64")).expect("removed");
+    world.ukci(&RUN).one_error(1, &["cannot fetch QEMU: ", "qemu-system-x86", "trixie"]);
+}
+
+/// Check that a kernel without the drivers that the guest needs is lost, by its name, and no other kernel with it.
+#[test]
+fn a_kernel_without_drivers_is_lost() {
+    let world = World::new();
+    let release = "6.12.10+deb13-cloud-amd64";
+    let modules = format!("./usr/lib/modules/{release}");
+    let deb = Deb::new()
+        .file(&format!("./boot/vmlinuz-{release}"), 0o644, &vec![7; 1 << 20])
+        .directory(&format!("{modules}/kernel"), 0o755)
+        .file(&format!("{modules}/modules.builtin"), 0o644, b"kernel/drivers/virtio/virtio_pci.ko\n")
+        .build("");
+    let [_, _, kernels] = crate::world::suites();
+    let bare = FakePackage::new(&format!("linux-image-{release}"), "6.12.10-1").deb(deb);
+    world.archive.publish(&Suite::new(KERNELS, &[kernels.packages, vec![bare]].concat()));
+    let ended = world.ukci(&RUN);
+    ended.failed(3, &["x86_64/6.12/llvm22", "VFS: no root"]);
+    assert!(ended.stdout.contains("lacks `virtio_console`"), "{ended}");
+    let record = world.record();
+    assert_eq!(record["cells"][0]["attempts"][0]["phases"][0]["name"], "provision");
+    assert!(record["cells"][2]["reason"].as_str().expect("a reason").contains("in boot"), "{record}");
+}
+
+/// Check that a project that does not compile has failed, and that the compiler's words are shown.
+#[test]
+fn a_project_that_does_not_compile_has_failed() {
+    let world = World::new();
+    world.program("cargo", "echo 'error[E0425]: cannot find value `x`' >&2; exit 101");
+    let ended = world.ukci(&RUN);
+    ended.failed(4, &["cannot compile the tests of `demo` with LLVM 22"]);
+    assert!(ended.stdout.contains("cannot compile the tests of `demo`"), "{ended}");
+    let cell = &world.record()["cells"][0];
+    assert_eq!(cell["verdict"], "fail");
+    fs::remove_file(world.bin.join("cargo")).expect("removed");
+    let ended = world.ukci(&RUN);
+    ended.failed(3, &["cannot run `cargo`"]);
+}
+
+/// Check that two runs at once, of one project and one store, both come to their end in directories of their own.
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() {
+    let world = World::new();
+    let args = |out| [&RUN[..], &["--out", out]].concat();
+    let (one, other) = (world.start(&args("one")), world.start(&args("other")));
+    for (ended, out) in [(one.end(), "one"), (other.end(), "other")] {
+        ended.failed(3, &["VFS: no root"]);
+        let record = read_json(&world.project.join(out).join("run.json"));
+        assert!(record["finished"].is_string(), "{record}");
+        for cell in record["cells"].as_array().expect("cells") {
+            assert!(cell["reason"].as_str().expect("a reason").contains("VFS: no root"), "{cell}");
+        }
+    }
+    world.nothing_is_left();
+    // Whatever both needed was fetched once.
+    let mut requests = world.archive.requests();
+    requests.retain(|path| path.ends_with(".deb"));
+    let count = requests.len();
+    requests.sort();
+    requests.dedup();
+    assert_eq!(requests.len(), count, "{requests:?}");
+}
