@@ -114,12 +114,14 @@ impl Drop for Running {
 }
 
 impl Ended {
-    /// Check its exit code, and that its standard error has all of `parts`.
+    /// Check its exit code, and that it printed all of `parts`, be it broken into lines.
     #[track_caller]
     pub(crate) fn failed(&self, code: i32, parts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self}");
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (stdout, stderr) = (words(&self.stdout), words(&self.stderr));
         for part in parts {
-            assert!(self.stderr.contains(part), "no `{part}` in\n{self}");
+            assert!(stdout.contains(part) || stderr.contains(part), "no `{part}` in\n{self}");
         }
     }
 
