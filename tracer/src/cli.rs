@@ -80,19 +80,22 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             if let Some(hint) = err.hint() {
                 eprintln!("\nhint: {hint}");
             }
-            ExitCode::from(if err.kind() == ErrorKind::Spawn { 127 } else { 1 })
+            ExitCode::from(error_status(err.kind()))
         }
     }
 }
 
 impl Log {
+    /// The signals that do not end the tracer at once: with a command, Ctrl-C is for it, and SIGTERM works as usual.
+    fn caught(&self) -> &'static [i32] {
+        if self.command.is_empty() { &[SIGINT, SIGTERM] } else { &[SIGINT] }
+    }
+
     #[expect(clippy::print_stderr, reason = "the summary is not part of the trace")]
     fn run(self) -> Result<ExitCode> {
         let mut out = Output::open(&self)?;
         let (signals, writer) = UnixStream::pair().map_err(|err| Error::io("cannot make a pipe for signals", err))?;
-        // With a command, Ctrl-C is for it, and SIGTERM ends the tracer as usual.
-        let caught: &[_] = if self.command.is_empty() { &[SIGINT, SIGTERM] } else { &[SIGINT] };
-        for &signal in caught {
+        for &signal in self.caught() {
             let writer = writer.try_clone().map_err(|err| Error::io("cannot copy the pipe for signals", err))?;
             signal_hook::low_level::pipe::register(signal, writer)
                 .map_err(|err| Error::io("cannot catch signals", err))?;
@@ -123,6 +126,11 @@ impl Log {
         }
         Ok(status.map_or(ExitCode::SUCCESS, exit_code))
     }
+}
+
+/// As shells do: 127 if there is no such command.
+fn error_status(kind: ErrorKind) -> u8 {
+    if kind == ErrorKind::Spawn { 127 } else { 1 }
 }
 
 /// Waits until the tracer may have an event, or `end` is readable, and says whether it is.
@@ -194,4 +202,40 @@ impl Output {
 
 fn write_error(err: io::Error) -> Error {
     Error::io("cannot write the trace", err)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    /// Check that a system-wide trace can be ended by both signals, and that a command's own end is not anticipated.
+    #[rstest]
+    #[case::system_wide(&["tracer", "log"], &[SIGINT, SIGTERM])]
+    #[case::command(&["tracer", "log", "--", "true"], &[SIGINT])]
+    fn the_signals_that_are_caught_depend_on_the_command(#[case] args: &[&str], #[case] expected: &[i32]) {
+        let Action::Log(log) = Cli::try_parse_from(args).expect("valid usage").command;
+        assert_eq!(log.caught(), expected);
+    }
+
+    /// Check that a command that does not exist is told from other errors.
+    #[rstest]
+    #[case::spawn(ErrorKind::Spawn, 127)]
+    #[case::privilege(ErrorKind::Privilege, 1)]
+    #[case::io(ErrorKind::Io, 1)]
+    fn errors_have_the_status_that_a_shell_gives_them(#[case] kind: ErrorKind, #[case] expected: u8) {
+        assert_eq!(error_status(kind), expected);
+    }
+
+    /// Check that the status is the command's, or 128 and its signal.
+    #[rstest]
+    #[case::success(0, 0)]
+    #[case::failure(3 << 8, 3)]
+    #[case::largest(255 << 8, 255)]
+    #[case::interrupt(libc::SIGINT, 130)]
+    #[case::kill_with_core_dump(libc::SIGKILL | 0x80, 137)]
+    fn the_status_is_that_of_the_command(#[case] wait_status: i32, #[case] expected: u8) {
+        assert_eq!(exit_code(ExitStatus::from_raw(wait_status)), ExitCode::from(expected));
+    }
 }

@@ -60,7 +60,7 @@ impl Builder {
     /// Loads the BPF programs and attaches them.
     pub fn attach(self, scope: Scope) -> Result<Tracer> {
         let (attached, log) = capture_log(|| self.load(scope));
-        attached.map_err(|(doing, err)| classify(doing, err).with_log(log))
+        attached.map_err(|(doing, err)| classify(doing, err, log))
     }
 
     fn load(self, scope: Scope) -> Result<Tracer, (&'static str, libbpf_rs::Error)> {
@@ -100,7 +100,7 @@ impl Builder {
         }
         links.push(skel.progs.tracer_exec.attach().map_err(doing("cannot attach to sched_process_exec"))?);
 
-        Ok(Tracer { links, ring, assembler, skel, scope, execs: 0, lost_reported: 0 })
+        Ok(Tracer { links, ring, assembler, skel, scope, execs: 0, skipped: 0, lost_reported: 0 })
     }
 }
 
@@ -110,9 +110,12 @@ impl Builder {
 pub struct Summary {
     /// Execs that were handed out.
     pub execs: u64,
-    /// Execs that were not recorded in whole; see [`Builder::ring_bytes`].
+    /// Execs that were not recorded in whole: without room (see [`Builder::ring_bytes`]), or because the kernel skipped
+    /// the program. It skips it while another task on the same CPU is preempted in it, on kernels that allow that, and
+    /// does not say whose exec it was: some of them may have been out of scope.
     pub lost: u64,
-    /// Processes that should have been traced and were not; see [`Builder::max_processes`].
+    /// Processes that should have been traced and were not, with all their descendants: without room (see
+    /// [`Builder::max_processes`]), or because the kernel skipped the program; then some may have been out of scope.
     pub untracked: u64,
 }
 
@@ -125,6 +128,7 @@ pub struct Tracer {
     skel: TracerSkel<'static>,
     scope: Scope,
     execs: u64,
+    skipped: u64,
     lost_reported: u64,
 }
 
@@ -166,6 +170,8 @@ impl Tracer {
             }
             // Records that were written before this call are there without a wait.
             self.ring.consume().map_err(|err| Error::io("cannot read the ring buffer", err))?;
+            // A skipped program sends nothing, so that it must be asked for.
+            self.skipped = missed(self.skel.progs.tracer_exec.as_fd());
             if let Some(event) = self.ready() {
                 return Ok(Some(event));
             }
@@ -185,16 +191,16 @@ impl Tracer {
     /// What the trace has come to so far.
     pub fn summary(&self) -> Summary {
         let (_, untracked) = self.counters();
-        let exec_missed = missed(self.skel.progs.tracer_exec.as_fd());
         let fork_missed = match self.scope {
             Scope::Spawned => missed(self.skel.progs.tracer_fork.as_fd()),
             Scope::System => 0,
         };
-        Summary { execs: self.execs, lost: self.lost() + exec_missed, untracked: untracked + fork_missed }
+        let lost = self.lost(missed(self.skel.progs.tracer_exec.as_fd()));
+        Summary { execs: self.execs, lost, untracked: untracked + fork_missed }
     }
 
     fn ready(&mut self) -> Option<Event> {
-        let lost = self.lost();
+        let lost = self.lost(self.skipped);
         if lost > self.lost_reported {
             let count = lost - self.lost_reported;
             self.lost_reported = lost;
@@ -205,8 +211,8 @@ impl Tracer {
         Some(Event::Exec(exec))
     }
 
-    fn lost(&self) -> u64 {
-        self.counters().0 + lock(&self.assembler).malformed()
+    fn lost(&self, skipped: u64) -> u64 {
+        self.counters().0 + lock(&self.assembler).malformed() + skipped
     }
 
     /// Execs without room in the ring buffer, and processes without room in the table.

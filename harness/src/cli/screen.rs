@@ -53,8 +53,14 @@ impl Screen {
     }
 }
 
+/// Smaller downloads are over before a person has read their names.
+const WORTH_SHOWING: u64 = 4 << 20;
+
 impl Progress for Screen {
     fn downloaded(&self, name: &str, bytes: u64, total: u64) {
+        if total < WORTH_SHOWING {
+            return;
+        }
         let mut shared = self.lock();
         let name = name.to_owned();
         if bytes < total && shared.downloads.insert(name.clone()) {

@@ -233,3 +233,86 @@ fn newest(packages: &[Package], kernel: &KernelSpec, arch: Arch) -> Option<Pinne
     let packages = std::iter::once(image).chain(modules).map(pin).collect();
     Some(PinnedKernel { release, suite: image.suite.clone(), packages })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::Sha256;
+
+    const MIB: u64 = 1 << 20;
+
+    fn package(name: &str, version: &str, size: u64) -> Package {
+        Package {
+            name: name.into(),
+            version: version.into(),
+            architecture: "amd64".into(),
+            depends: Vec::new(),
+            provides: Vec::new(),
+            filename: format!("pool/{name}_{version}_amd64.deb"),
+            size,
+            sha256: Sha256::of(name.as_bytes()),
+            suite: "one".into(),
+        }
+    }
+
+    /// The release and the packages of the newest kernel of `series` and `flavor`.
+    fn found(packages: &[Package], series: &str, flavor: &str) -> Option<(String, Vec<String>)> {
+        let (name, series, flavor) = (series.to_owned(), series.parse().unwrap(), flavor.to_owned());
+        let row = KernelSpec { name, series, flavor, arches: None };
+        let pinned = newest(packages, &row, Arch::X86_64)?;
+        Some((pinned.release, pinned.packages.into_iter().map(|package| package.name).collect()))
+    }
+
+    #[test]
+    fn the_newest_of_a_series_wins_whichever_suite_has_it() {
+        let packages = [
+            package("linux-image-6.12.117+deb12-cloud-amd64", "6.12.117-1~deb12u1", 30 * MIB),
+            package("linux-image-6.12.117+deb13-cloud-amd64", "6.12.117-1", 30 * MIB),
+            package("linux-image-6.12.9+deb13-cloud-amd64", "6.12.9-1", 30 * MIB),
+            package("linux-image-6.1.0-56-cloud-amd64", "6.1.192-2", 20 * MIB),
+        ];
+        let (release, packages) = found(&packages, "6.12", "cloud").unwrap();
+        assert_eq!(release, "6.12.117+deb13-cloud-amd64");
+        assert_eq!(packages, ["linux-image-6.12.117+deb13-cloud-amd64"]);
+    }
+
+    #[test]
+    fn a_split_kernel_is_its_binary_and_the_modules_that_are_still_there() {
+        let mut packages = vec![
+            package("linux-image-7.2.13+deb14-cloud-amd64", "7.2.13-1", 2000),
+            package("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1", 13 * MIB),
+            package("linux-modules-7.2.13+deb14-cloud-amd64", "7.2.13-1", 22 * MIB),
+        ];
+        let both = ["linux-binary-7.2.13+deb14-cloud-amd64", "linux-modules-7.2.13+deb14-cloud-amd64"];
+        assert_eq!(found(&packages, "7.2", "cloud").unwrap().1, both);
+        packages.pop();
+        assert_eq!(found(&packages, "7.2", "cloud").unwrap().1, both[..1]);
+        packages.pop();
+        assert_eq!(found(&packages, "7.2", "cloud"), None, "a package without an image is no kernel");
+    }
+
+    #[test]
+    fn a_flavor_is_not_taken_for_another() {
+        let packages = [
+            package("linux-image-6.12.5+deb13-cloud-amd64", "6.12.5-1", 30 * MIB),
+            package("linux-image-6.12.4+deb13-amd64", "6.12.4-1", 90 * MIB),
+            package("linux-image-6.12.3+deb13-rt-amd64", "6.12.3-1", 90 * MIB),
+            package("linux-image-6.12.6+deb13-cloud-amd64-unsigned", "6.12.6-1", 30 * MIB),
+            package("linux-image-6.12.7+deb13-amd64-dbg", "6.12.7-1", 900 * MIB),
+        ];
+        let release = |flavor| found(&packages, "6.12", flavor).unwrap().0;
+        assert_eq!(release("cloud"), "6.12.5+deb13-cloud-amd64");
+        assert_eq!(release("generic"), "6.12.4+deb13-amd64");
+        assert_eq!(release("rt"), "6.12.3+deb13-rt-amd64");
+    }
+
+    #[test]
+    fn a_release_candidate_is_no_release_of_its_series() {
+        let packages = [
+            package("linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1", 13 * MIB),
+            package("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1", 13 * MIB),
+        ];
+        assert_eq!(found(&packages, "rc", "cloud").unwrap().0, "7.3-cloud-amd64");
+        assert_eq!(found(&packages, "7.3", "cloud"), None);
+    }
+}

@@ -97,14 +97,20 @@ impl Toolchain {
     #[must_use]
     pub fn env(&self) -> Vec<(OsString, OsString)> {
         let libraries = self.sysroot.join("usr/lib").join(self.arch.multiarch());
-        let include = self.sysroot.join("usr/include");
+        let include = self.sysroot.join("usr/include").display().to_string();
         let target = self.arch.rust_target().replace('-', "_").to_uppercase();
-        vec![
+        let mut env: Vec<(OsString, OsString)> = vec![
             ("CLANG".into(), self.clang.clone().into()),
             ("LIBBPF_SYS_LIBRARY_PATH".into(), libraries.into()),
-            ("LIBBPF_SYS_EXTRA_CFLAGS".into(), format!("-I{}", include.display()).into()),
+            // zlib's header includes another one, which differs between architectures.
+            ("LIBBPF_SYS_EXTRA_CFLAGS".into(), format!("-I{include} -I{include}/{}", self.arch.multiarch()).into()),
             (format!("CARGO_TARGET_{target}_RUSTFLAGS").into(), "-C target-feature=+crt-static".into()),
-        ]
+        ];
+        if program::on_path("pkg-config").is_none() {
+            // libbpf-sys wants to be able to start it, and needs nothing that it says.
+            env.push(("PKG_CONFIG".into(), "false".into()));
+        }
+        env
     }
 }
 

@@ -1,6 +1,8 @@
 //! Runs the tests of one cell in a guest that is up: [`run`].
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
 
 use super::event::Event;
 use super::execute;
@@ -17,6 +19,8 @@ pub(super) struct Guest {
     pub(super) session: Session,
     /// The console's log, relative to the run's directory.
     pub(super) console_log: String,
+    /// How many tests have ended in it.
+    pub(super) tested: u64,
 }
 
 impl Guest {
@@ -26,6 +30,14 @@ impl Guest {
         let complaint = self.vm.console().complaints().into_iter().next()?;
         let reason = format!("the kernel complained while it booted: {}", complaint.title);
         Some(Loss { verdict: Verdict::Fail, phase: PhaseName::Boot, reason, log: Some(self.console_log.clone()) })
+    }
+
+    /// Waits until everything is read that the kernel said up to the end of the last test. A guest that has fallen silent
+    /// shows itself at the next test.
+    pub(super) async fn hear_tested(&mut self) {
+        const DEADLINE: Duration = Duration::from_secs(10);
+        self.tested += 1;
+        drop(timeout(DEADLINE, self.vm.console().wait_for_init("tested", self.tested)).await);
     }
 
     /// Why the session ended: the guest's own last words where it has some, else what ssh says.

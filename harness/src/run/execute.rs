@@ -35,6 +35,13 @@ pub(super) struct Listed {
     pub(super) name: String,
 }
 
+/// Puts a line behind whatever the kernel has said so far. It goes through the kernel's own log, so it cannot overtake
+/// a complaint, as the answer over ssh does.
+const SAY_TESTED: &str = "echo '<3>ukci: tested' >/dev/kmsg";
+
+/// Saying so takes milliseconds.
+const SAYING: Duration = Duration::from_secs(20);
+
 /// Asks every executable of the bundle for its tests.
 pub(super) async fn list(
     session: &Session,
@@ -66,7 +73,7 @@ pub(super) async fn list(
 /// Runs one test and fills in its record. Its output goes to a log in `directory`; what the kernel complains of meanwhile
 /// counts against it. An error besides means that the session is gone, and most likely the guest with it.
 pub(super) async fn run(
-    guest: &Guest,
+    guest: &mut Guest,
     bundle: &Bundle,
     test: &Listed,
     mut record: TestRecord,
@@ -91,6 +98,13 @@ pub(super) async fn run(
         Exit::TimedOut => (TestResult::TimedOut, Some(format!("still running after {} s", options.deadline.as_secs()))),
     };
     record.log = write_log(directory, test, &output);
+    if output.exit == Exit::TimedOut
+        && let Err(error) = guest.session.run(SAY_TESTED, SAYING).await
+    {
+        // It was killed before it could say so itself.
+        return (record, Some(error));
+    }
+    guest.hear_tested().await;
     if let Some(complaint) = guest.vm.console().complaints_since(mark).into_iter().next() {
         blame(&mut record, &format!("the kernel complained: {}", complaint.title));
     }
@@ -115,7 +129,7 @@ fn command(bundle: &Bundle, test: &Listed, options: &TestOptions) -> String {
         Tests::All => "--include-ignored",
     };
     format!(
-        "cd /tmp && exec env {env}{}/{} {which} --exact {} --nocapture --test-threads=1",
+        "cd /tmp && env {env}{}/{} {which} --exact {} --nocapture --test-threads=1; code=$?; {SAY_TESTED}; exit $code",
         quote(&directory),
         quote(&test.executable.file),
         quote(&test.name)

@@ -172,7 +172,7 @@ impl Runner<'_> {
         let connected = vm.connect(provisioner.keys()).await;
         phases.push(phase(PhaseName::Connect, started));
         let session = connected.map_err(|error| vm_loss(PhaseName::Connect, &error, &console_log))?;
-        Ok(Guest { vm, session, console_log })
+        Ok(Guest { vm, session, console_log, tested: 0 })
     }
 
     /// Powers off. What the kernel still complains of by then counts against the test that ran last.

@@ -24,6 +24,12 @@ pub(crate) fn loaded_programs() -> BTreeSet<u32> {
     programs.filter(|program| program.name.to_string_lossy().starts_with("tracer_")).map(|program| program.id).collect()
 }
 
+/// How often the kernel says that it skipped the programs of this name.
+pub(crate) fn skipped(name: &str) -> u64 {
+    let programs = libbpf_rs::query::ProgInfoIter::default();
+    programs.filter(|program| program.name.to_string_lossy() == name).map(|program| program.recursion_misses).sum()
+}
+
 /// Runs the command to its end and returns its execs and those of its descendants.
 #[track_caller]
 pub(crate) fn execs_of(tracer: &mut Tracer, command: &mut Command) -> Vec<ExecEvent> {
@@ -35,14 +41,23 @@ pub(crate) fn execs_of(tracer: &mut Tracer, command: &mut Command) -> Vec<ExecEv
 /// Every event that is there; they must be execs.
 #[track_caller]
 pub(crate) fn drain(tracer: &mut Tracer) -> Vec<ExecEvent> {
-    let mut execs = Vec::new();
+    let (execs, lost) = events(tracer);
+    assert_eq!(lost, 0, "lost, besides {} execs", execs.len());
+    execs
+}
+
+/// Every exec that is there, and how many are said to be lost.
+#[track_caller]
+pub(crate) fn events(tracer: &mut Tracer) -> (Vec<ExecEvent>, u64) {
+    let (mut execs, mut lost) = (Vec::new(), 0);
     while let Some(event) = tracer.poll(Duration::ZERO).expect("the ring buffer is readable") {
         match event {
             Event::Exec(exec) => execs.push(exec),
+            Event::Lost { count } => lost += count,
             other => panic!("unexpected {other:?} after {} execs", execs.len()),
         }
     }
-    execs
+    (execs, lost)
 }
 
 /// Without input and output.

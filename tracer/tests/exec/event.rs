@@ -1,41 +1,26 @@
-//! What an event says about its exec.
+//! What an event says about its exec. Many data share one tracer, because loading it is what takes the time.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-use rstest::rstest;
 use serial_test::serial;
-use tracer::{ARGV_CAP, ArgvCut};
+use tracer::{ARGV_CAP, ArgvCut, Tracer};
 
-use crate::common::{SH, attach, drain, execs_of, only, quiet, self_exe};
+use crate::common::{SH, TRUE, attach, drain, execs_of, only, quiet, self_exe};
 
-/// `--list` and then these arguments, for this executable.
-fn list_args(rest: &[&[u8]]) -> Vec<OsString> {
-    std::iter::once(&b"--list"[..]).chain(rest.iter().copied()).map(|arg| OsString::from_vec(arg.to_vec())).collect()
-}
-
-/// Check that argv arrives byte for byte.
-#[rstest]
-#[case::none(&[])]
-#[case::spaces(&[&b"two words"[..], b" ", b"\t"])]
-#[case::empty_strings(&[&b""[..], b"", b"x", b""])]
-#[case::newline(&[&b"a\nb"[..], b"\n"])]
-#[case::not_utf8(&[&b"\xff\xfe"[..], b"\x80"])]
-#[case::every_byte_but_nul(&[&EVERY_BYTE[..]])]
-#[ignore = "root: loads BPF programs"]
-#[serial]
-fn argv_arrives_byte_for_byte(#[case] rest: &[&[u8]]) {
-    let args = list_args(rest);
-    let mut tracer = attach();
-    let exec = only(execs_of(&mut tracer, Command::new(self_exe()).arg0("argv zero").args(&args)));
-    assert_eq!(exec.argv[0], "argv zero");
-    assert_eq!(exec.argv[1..], args);
-    assert_eq!(exec.argc as usize, args.len() + 1);
-    assert_eq!(exec.argv_cut, None);
-}
+/// Arguments whose bytes matter, not their number.
+const BYTES: [(&str, &[&[u8]]); 6] = [
+    ("none", &[]),
+    ("spaces", &[b"two words", b" ", b"\t"]),
+    ("empty strings", &[b"", b"", b"x", b""]),
+    ("newlines", &[b"a\nb", b"\n"]),
+    ("not UTF-8", &[b"\xff\xfe", b"\x80"]),
+    ("every byte but NUL", &[&EVERY_BYTE]),
+];
 
 const EVERY_BYTE: [u8; 255] = {
     let mut bytes = [0; 255];
@@ -47,43 +32,84 @@ const EVERY_BYTE: [u8; 255] = {
     bytes
 };
 
-/// Check that argv is whole at each length around those of the records and of pages.
-#[rstest]
-#[case(255)]
-#[case(256)]
-#[case(257)]
-#[case(4095)]
-#[case(4096)]
-#[case(4097)]
-#[case(70_000)]
-#[ignore = "root: loads BPF programs"]
-#[serial]
-fn argv_of_every_length_is_whole(#[case] len: usize) {
-    let mut tracer = attach();
-    // "x" NUL "--list" NUL … NUL
-    let filler: Vec<u8> = (0..len - 10).map(|at| b'a' + (at % 26) as u8).collect();
-    let args = list_args(&[&filler]);
-    let exec = only(execs_of(&mut tracer, Command::new(self_exe()).arg0("x").args(&args)));
-    assert_eq!(exec.argv_len, len as u64);
-    assert_eq!(exec.argv[1..], args);
-    assert_eq!(exec.argv_cut, None);
+/// An argv of `len` bytes: "x" and then as few arguments as hold the rest, of which the kernel takes up to 128 KiB each.
+fn argv_of(len: usize) -> Vec<OsString> {
+    let mut argv = vec![OsString::from("x")];
+    let mut left = len - 2;
+    while left > 0 {
+        let size = left.min(65_536);
+        let letters = (0..size - 1).map(|at| b'a' + ((argv.len() + at) % 26) as u8);
+        argv.push(OsString::from_vec(letters.collect()));
+        left -= size;
+    }
+    argv
 }
 
-/// Check that the ids, the name and the path are the process's own.
+/// Check that argv arrives byte for byte: whatever the bytes, at each length around those of the records and of pages,
+/// up to the cap, and with 1,000 items.
 #[test]
 #[ignore = "root: loads BPF programs"]
 #[serial]
-fn ids_and_names_are_those_of_the_process() {
+fn argv_arrives_byte_for_byte() {
+    let bytes = BYTES.map(|(name, args)| {
+        let args = args.iter().map(|arg| OsString::from_vec(arg.to_vec()));
+        (name.to_owned(), std::iter::once("argv zero".into()).chain(args).collect::<Vec<_>>())
+    });
+    let lengths = [255, 256, 257, 4_095, 4_096, 4_097, 70_000, ARGV_CAP];
+    let lengths = lengths.map(|len| (format!("{len} bytes"), argv_of(len)));
+    let items = (0..1_000).map(|number| format!("item {number}").into()).collect();
     let mut tracer = attach();
-    let mut command = Command::new(self_exe());
-    let mut child = tracer.spawn(quiet(command.arg("--list").uid(65_534).gid(65_534))).expect("starts");
+    for (name, argv) in bytes.into_iter().chain(lengths).chain([("1,000 items".to_owned(), items)]) {
+        let exec = only(execs_of(&mut tracer, Command::new(TRUE).arg0(&argv[0]).args(&argv[1..])));
+        assert!(exec.argv == argv, "{name}: {:?}", exec.argv);
+        let len: usize = argv.iter().map(|arg| arg.len() + 1).sum();
+        assert_eq!((exec.argc as usize, exec.argv_len), (argv.len(), len as u64), "{name}");
+        assert_eq!(exec.argv_cut, None, "{name}");
+    }
+}
+
+/// Check that an argv beyond the cap is marked as cut, with its true length, and that what is shown is its beginning.
+#[test]
+#[ignore = "root: loads BPF programs"]
+#[serial]
+fn an_argv_beyond_the_cap_is_marked_with_its_true_length() {
+    let mut tracer = attach();
+    for beyond in [1, 100_000] {
+        let argv = argv_of(ARGV_CAP + beyond);
+        let exec = only(execs_of(&mut tracer, Command::new(TRUE).arg0(&argv[0]).args(&argv[1..])));
+        assert_eq!(exec.argv_cut, Some(ArgvCut::TooLong), "{beyond} beyond");
+        assert_eq!((exec.argv_len, exec.argc as usize), ((ARGV_CAP + beyond) as u64, argv.len()), "{beyond} beyond");
+        let joined = |argv: &[OsString]| argv.iter().map(|arg| arg.as_bytes()).collect::<Vec<_>>().join(&0);
+        let shown = joined(&exec.argv);
+        // A NUL at the very end of what is shown has become the end of an argument.
+        assert!(shown.len() + 1 >= ARGV_CAP && joined(&argv).starts_with(&shown), "{beyond} beyond");
+    }
+}
+
+/// Check that ids, names and paths are the process's own: of a plain program, of a script, at every length of the path,
+/// and after an exec from a thread that is not the leader.
+#[test]
+#[ignore = "root: loads BPF programs"]
+#[serial]
+fn ids_names_and_paths_are_those_of_the_process() {
+    let mut tracer = attach();
+    check_ids(&mut tracer);
+    check_script(&mut tracer);
+    for len in [255, 256, 4_000] {
+        let path = [&b"/".repeat(len - TRUE.len()), TRUE.as_bytes()].concat();
+        let exec = only(execs_of(&mut tracer, &mut Command::new(OsStr::from_bytes(&path))));
+        assert_eq!(exec.filename.as_deref().map(OsStr::as_bytes), Some(&path[..]), "{len} bytes");
+    }
+    check_exec_from_a_thread(&mut tracer);
+}
+
+fn check_ids(tracer: &mut Tracer) {
+    let mut child = tracer.spawn(quiet(Command::new(TRUE).uid(65_534).gid(65_534))).expect("starts");
     child.wait().expect("ends");
-    let exec = only(drain(&mut tracer));
+    let exec = only(drain(tracer));
     assert_eq!((exec.pid, exec.tgid, exec.old_pid), (child.id(), child.id(), child.id()));
     assert_eq!((exec.ppid, exec.uid), (std::process::id(), 65_534));
-    assert_eq!(exec.filename.as_deref(), Some(self_exe().as_os_str()));
-    let name = self_exe().file_name().expect("a file has a name").as_bytes().to_vec();
-    assert_eq!(exec.comm.as_bytes(), &name[..name.len().min(15)]);
+    assert_eq!((exec.filename.as_deref(), &*exec.comm), (Some(OsStr::new(TRUE)), OsStr::new("true")));
     let boottime = boottime_now();
     assert!(exec.time <= boottime && boottime - exec.time < Duration::from_secs(60), "{exec:?} at {boottime:?}");
 }
@@ -94,72 +120,41 @@ fn boottime_now() -> Duration {
     Duration::from_secs_f64(seconds + 0.01)
 }
 
-/// Check that a script's exec has the script's path, and the interpreter's argv and name.
-#[test]
-#[ignore = "root: loads BPF programs"]
-#[serial]
-fn a_script_has_its_own_path_and_its_interpreters_argv() {
+/// A script's exec has the script's path and name, which is cut to 15 bytes, and the interpreter's argv.
+fn check_script(tracer: &mut Tracer) {
     let dir = tempfile::tempdir().expect("a directory");
-    let script = dir.path().join("script");
+    let script = dir.path().join("script-of-a-long-name");
     std::fs::write(&script, format!("#!{SH} -e\n:\n")).expect("writable");
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
-    let exec = only(execs_of(&mut attach(), Command::new(&script).arg("arg")));
-    assert_eq!(exec.filename.as_deref(), Some(script.as_os_str()));
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).expect("chmod");
+    let exec = only(execs_of(tracer, Command::new(&script).arg("arg")));
+    assert_eq!((exec.filename.as_deref(), &*exec.comm), (Some(script.as_os_str()), OsStr::new("script-of-a-lon")));
     assert_eq!(exec.argv, [OsStr::new(SH), OsStr::new("-e"), script.as_os_str(), OsStr::new("arg")]);
     assert_eq!(exec.argc, 4);
 }
 
-/// Check that a long path is whole: one that the small record just holds, and one near PATH_MAX.
-#[rstest]
-#[case(255)]
-#[case(256)]
-#[case(4_000)]
-#[ignore = "root: loads BPF programs"]
-#[serial]
-fn a_long_path_is_whole(#[case] len: usize) {
-    let exe = self_exe();
-    let mut path = b"/".repeat(len - exe.as_os_str().len());
-    path.extend_from_slice(exe.as_os_str().as_bytes());
-    let exec = only(execs_of(&mut attach(), Command::new(OsStr::from_bytes(&path)).arg("--list")));
-    assert_eq!(exec.filename.as_deref().map(OsStr::as_bytes), Some(&path[..]));
+/// An exec from a thread is the process's, and its descendants stay in scope.
+fn check_exec_from_a_thread(tracer: &mut Tracer) {
+    let mut command = Command::new(self_exe());
+    command.args(["--exact", "event::a_thread_execs_when_asked_to", "--nocapture"]).env(EXEC_IN_THREAD, "1");
+    let mut child = tracer.spawn(quiet(&mut command)).expect("starts");
+    child.wait().expect("ends");
+    let execs = drain(tracer);
+    assert_eq!(execs.len(), 3, "{execs:#?}");
+    let from_thread = &execs[1];
+    assert_eq!(from_thread.argv[0], SH);
+    assert_eq!((from_thread.pid, from_thread.tgid), (child.id(), child.id()));
+    assert_ne!(from_thread.old_pid, from_thread.pid);
+    assert_eq!((&*execs[2].argv[1], execs[2].ppid), (OsStr::new("of the thread"), child.id()));
 }
 
-/// Check that an argv of 1,000 items is whole.
+const EXEC_IN_THREAD: &str = "TRACER_TEST_EXEC_IN_THREAD";
+
+/// Not a test of its own: the thread that [`check_exec_from_a_thread`] wants.
 #[test]
-#[ignore = "root: loads BPF programs"]
-#[serial]
-fn an_argv_of_a_thousand_items_is_whole() {
-    let items: Vec<String> = (2..1_000).map(|number| format!("item {number}")).collect();
-    let args = list_args(&items.iter().map(String::as_bytes).collect::<Vec<_>>());
-    let exec = only(execs_of(&mut attach(), Command::new(self_exe()).args(&args)));
-    assert_eq!(exec.argv[1..], args);
-    assert_eq!((exec.argv.len(), exec.argc, exec.argv_cut), (1_000, 1_000, None));
-}
-
-/// Check that an argv that just fits is whole, and that beyond the cap it is marked as cut, with its true length.
-#[rstest]
-#[case::at_the_cap(0)]
-#[case::one_byte_more(1)]
-#[case::far_more(100_000)]
-#[ignore = "root: loads BPF programs"]
-#[serial]
-fn an_argv_beyond_the_cap_is_marked_with_its_true_length(#[case] beyond: usize) {
-    let len = ARGV_CAP + beyond;
-    // An argument may have 128 KiB.
-    let mut rest: Vec<Vec<u8>> = (0..len / 65_536).map(|number| vec![b'a' + number as u8; 60_000]).collect();
-    let used: usize = "x\0--list\0".len() + rest.iter().map(|arg| arg.len() + 1).sum::<usize>() + 1;
-    rest.push(vec![b'z'; len - used]);
-    let args = list_args(&rest.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let exec = only(execs_of(&mut attach(), Command::new(self_exe()).arg0("x").args(&args)));
-    assert_eq!((exec.argv_len, exec.argc as usize), (len as u64, args.len() + 1));
-    if beyond == 0 {
-        assert_eq!(exec.argv[1..], args);
-        assert_eq!(exec.argv_cut, None);
-    } else {
-        assert_eq!(exec.argv_cut, Some(ArgvCut::TooLong));
-        let shown = exec.argv.iter().map(|arg| arg.as_bytes()).collect::<Vec<_>>().join(&0);
-        let sent = args.iter().map(|arg| arg.as_bytes()).collect::<Vec<_>>().join(&0);
-        // A NUL at the very end of what is shown has become the end of an argument.
-        assert!(shown.len() + 1 >= ARGV_CAP && [b"x\0", &sent[..]].concat().starts_with(&shown));
+fn a_thread_execs_when_asked_to() {
+    if std::env::var_os(EXEC_IN_THREAD).is_some() {
+        let script = format!("{TRUE} 'of the thread'; :");
+        let thread = std::thread::spawn(|| Command::new(SH).arg("-c").arg(script).exec());
+        panic!("exec failed: {:?}", thread.join());
     }
 }

@@ -1,6 +1,5 @@
-//! Root-only tests, and those of the command line. One executable, which a guest gets and nothing else: the target of
-//! most execs is this executable itself, with `--list` as its first argument. It prints its tests and ends, whatever
-//! else the arguments say.
+//! Root-only tests, and those of the command line. One executable, which a guest gets and nothing else: besides it, the
+//! tests run a shell and `true`.
 
 mod cli;
 mod common;

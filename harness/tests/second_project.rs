@@ -1,0 +1,195 @@
+//! Runs the matrix of a project that is not ukci's own, as a user would: real cargo, real kernels, the real binary.
+//! It stands in `fixtures/second`.
+
+#![allow(missing_docs, reason = "the names of tests are sentences")]
+
+#[path = "common/processes.rs"]
+mod processes;
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use processes::{Marked, wait_until};
+use serde_json::Value;
+
+/// One `ukci run` of the second project, with a directory of its own for the results.
+struct Run {
+    out: tempfile::TempDir,
+    mark: Marked,
+    command: Command,
+}
+
+impl Run {
+    fn of(tests: &[&str]) -> Self {
+        let out = tempfile::tempdir().unwrap();
+        let mark = Marked::new();
+        let matrix = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/second/ukci.yaml");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ukci"));
+        command
+            .arg("run")
+            .arg("--matrix")
+            .arg(matrix)
+            .arg("--no-progress")
+            .args(["--accel", "tcg", "--kernel", "6.12"]);
+        command.arg("--out").arg(out.path().join("run"));
+        for test in tests {
+            command.args(["--test", test]);
+        }
+        // Compiled once for all of these tests, and apart from the workspace.
+        command.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("second"));
+        command.env(mark.key(), mark.value()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { out, mark, command }
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.out.path().join("run")
+    }
+
+    fn read(&self, file: &str) -> String {
+        std::fs::read_to_string(self.directory().join(file)).unwrap()
+    }
+
+    fn record(&self) -> Value {
+        serde_json::from_str(&self.read("run.json")).unwrap()
+    }
+
+    fn finish(&mut self) -> Output {
+        let output = self.command.output().unwrap();
+        assert_eq!(self.mark.alive(), Vec::<String>::new(), "processes were left behind");
+        output
+    }
+
+    /// Starts it, and waits until the guest runs the test that does not end.
+    fn start_and_wait_for_the_test(&mut self) -> Child {
+        let child = self.command.spawn().unwrap();
+        let path = self.directory().join("run.json");
+        wait_until("the test begins", || {
+            let record = std::fs::read_to_string(&path).unwrap_or_default();
+            record.contains("waits_forever")
+        });
+        assert!(self.mark.alive().iter().any(|name| name.contains("qemu")), "{:?}", self.mark.alive());
+        child
+    }
+}
+
+/// `name: verdict` of every test of the only cell.
+fn verdicts(record: &Value) -> Vec<String> {
+    let attempts = record["cells"][0]["attempts"].as_array().unwrap();
+    let tests = attempts.last().unwrap()["tests"].as_array().unwrap();
+    let line = |test: &Value| format!("{}: {}", test["name"].as_str().unwrap(), test["verdict"].as_str().unwrap());
+    tests.iter().map(line).collect()
+}
+
+#[track_caller]
+fn assert_code(output: &Output, code: i32) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+/// Check that one run tells a pass, a failure, a complaint of the kernel and a lost VM apart, in every report.
+#[test]
+fn every_way_to_end_has_its_verdict() {
+    let mut run = Run::of(&["*"]);
+    let output = run.finish();
+    assert_code(&output, 4);
+    let record = run.record();
+    assert_eq!(
+        verdicts(&record),
+        [
+            "tests::counts_system_calls: pass",
+            "tests::fails_with_a_reason: fail",
+            "tests::makes_the_kernel_complain: fail",
+            "tests::panics_the_kernel: not_run",
+            "tests::waits_forever: not_run",
+        ]
+    );
+    let cell = &record["cells"][0];
+    assert_eq!(cell["id"], "x86_64/6.12/llvm22");
+    assert_eq!(cell["verdict"], "fail");
+    let attempt = &cell["attempts"][0];
+    assert_eq!(attempt["tests"][1]["message"], "two and two are 4 (src/lib.rs:32:9)");
+    let complaint = attempt["tests"][2]["message"].as_str().unwrap();
+    assert!(complaint.starts_with("the kernel complained: WARNING: CPU: 0 PID: 1"), "{complaint}");
+    assert_eq!(attempt["loss"]["phase"], "test");
+    let reason = attempt["loss"]["reason"].as_str().unwrap();
+    assert!(reason.contains("panicked") && reason.contains("sysrq triggered crash"), "{reason}");
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    for text in ["tests::fails_with_a_reason", "two and two are 4", "1 cell: 0 pass, 1 fail"] {
+        assert!(table.contains(text), "`{text}` in\n{table}");
+    }
+    assert!(run.read("junit.xml").contains("two and two are 4"));
+    assert!(run.read("summary.md").contains("two and two are 4"));
+    assert!(run.read("cells/x86_64/6.12/attempt1/console.log").contains("sysrq triggered crash"));
+}
+
+/// Check that a test past its deadline is ended, and is no loss of the VM.
+#[test]
+fn a_test_past_its_deadline_times_out() {
+    let mut run = Run::of(&["*system_calls", "*forever"]);
+    assert_code(&run.finish(), 4);
+    let record = run.record();
+    assert_eq!(verdicts(&record), ["tests::counts_system_calls: pass", "tests::waits_forever: timeout"]);
+    assert_eq!(record["cells"][0]["attempts"][0]["loss"], Value::Null);
+}
+
+/// Check that with everything in the store nobody is asked for anything: the mirror is a port that counts.
+#[test]
+fn a_second_run_needs_no_network() {
+    assert_code(&Run::of(&["*system_calls"]).finish(), 0);
+    let mirror = TcpListener::bind("127.0.0.1:0").unwrap();
+    mirror.set_nonblocking(true).unwrap();
+    let address = format!("http://{}/archive", mirror.local_addr().unwrap());
+    let mut run = Run::of(&["*system_calls"]);
+    run.command.env("UKCI_MIRROR", &address).env("UKCI_MIRROR_SECURITY", &address).env("CARGO_NET_OFFLINE", "true");
+    assert_code(&run.finish(), 0);
+    assert!(mirror.accept().is_err(), "somebody asked the mirror");
+}
+
+/// Check that two runs at the same time share store and target directory.
+#[test]
+fn two_runs_at_once_do_not_disturb_each_other() {
+    let mut runs = [Run::of(&["*system_calls"]), Run::of(&["*system_calls"])];
+    let children: Vec<Child> = runs.iter_mut().map(|run| run.command.spawn().unwrap()).collect();
+    for (run, child) in runs.iter().zip(children) {
+        assert_code(&child.wait_with_output().unwrap(), 0);
+        assert_eq!(verdicts(&run.record()), ["tests::counts_system_calls: pass"]);
+    }
+}
+
+/// Check that an interrupted run says so, and ends its VM.
+#[test]
+fn an_interrupted_run_leaves_a_record_and_no_process() {
+    let mut run = Run::of(&["*forever"]);
+    let child = run.start_and_wait_for_the_test();
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_code(&output, 130);
+    wait_until("every process is gone", || run.mark.alive().is_empty());
+    let record = run.record();
+    assert!(record["finished"].is_string());
+    assert_eq!(record["cells"][0]["verdict"], "not_run");
+    assert_eq!(verdicts(&record), ["tests::waits_forever: not_run"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("interrupted"));
+}
+
+/// Check that a killed run leaves a readable record, and that its VM dies with it.
+#[test]
+fn a_killed_run_leaves_a_record_and_no_process() {
+    let mut run = Run::of(&["*forever"]);
+    let mut child = run.start_and_wait_for_the_test();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("every process is gone", || run.mark.alive().is_empty());
+    let record = run.record();
+    assert_eq!(record["finished"], Value::Null);
+    assert_eq!(record["cells"][0]["verdict"], "not_run");
+    let mut table = String::new();
+    let report =
+        Command::new(env!("CARGO_BIN_EXE_ukci")).arg("report").arg(run.directory()).stdout(Stdio::piped()).spawn();
+    report.unwrap().stdout.take().unwrap().read_to_string(&mut table).unwrap();
+    assert!(table.contains("interrupted"), "{table}");
+}
