@@ -62,23 +62,6 @@ impl Running {
         Self { child, stdout, lines, seen: String::new() }
     }
 
-    /// Waits for a line with `part` on its standard error.
-    #[track_caller]
-    pub(crate) fn said(&mut self, part: &str) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(line) => {
-                    self.seen += &format!("{line}\n");
-                    if line.contains(part) {
-                        return;
-                    }
-                }
-                Err(error) => panic!("waited for `{part}`: {error}\n{}", self.seen),
-            }
-        }
-    }
-
     pub(crate) fn send(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it is ours, and was not waited for");
     }
