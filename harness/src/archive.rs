@@ -90,7 +90,8 @@ impl ArchiveError {
     pub fn hits_every_package(&self) -> bool {
         match self {
             Self::Fetch(FetchError::Gone { .. } | FetchError::Size { .. } | FetchError::Hash { .. }) => false,
-            Self::Closure(_) | Self::Deb(_) => false,
+            Self::Deb(error) => matches!(error, DebError::Store(_)),
+            Self::Closure(_) => false,
             _ => true,
         }
     }

@@ -42,10 +42,7 @@ pub enum StoreError {
     )]
     NoHome,
     /// The disk or a quota is full.
-    #[error(
-        "no space left to write `{path}`\n  \
-         hint: `ukci cache prune` removes what was not used lately; or set UKCI_STORE to a directory on another disk"
-    )]
+    #[error("no space left to write `{path}`{FULL_HINT}")]
     Full {
         /// What was being written.
         path: PathBuf,
@@ -72,7 +69,20 @@ pub enum StoreError {
     },
 }
 
+/// The way out of a full disk.
+const FULL_HINT: &str =
+    "\n  hint: `ukci cache prune` removes what was not used lately; or set UKCI_STORE to a directory on another disk";
+
 impl StoreError {
+    /// The way out of `error`, met while something was written to the store's disk: a hint on a line of its own, or nothing.
+    #[must_use]
+    pub fn hint_of(error: &io::Error) -> &'static str {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL_HINT,
+            _ => "",
+        }
+    }
+
     /// Makes an error of an operation on `path` (`action` is a verb: "write"); a full disk becomes [`Self::Full`].
     pub fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -163,11 +163,11 @@ impl Plan {
 impl Filter {
     /// The names of the kernels that it chooses.
     fn check<'spec>(&self, spec: &'spec MatrixSpec) -> Result<BTreeSet<&'spec str>, PlanError> {
-        for &given in self.arches.iter().filter(|arch| !spec.arches.contains_key(arch)) {
+        if let Some(&given) = self.arches.iter().find(|arch| !spec.arches.contains_key(arch)) {
             return Err(PlanError::UnknownArch { given, known: list(spec.arches.keys()) });
         }
         let releases = spec.llvm_versions();
-        for &given in self.llvm.iter().filter(|version| !releases.contains(version)) {
+        if let Some(&given) = self.llvm.iter().find(|version| !releases.contains(version)) {
             return Err(PlanError::UnknownLlvm { given, known: list(&releases) });
         }
         let names = || spec.kernels.iter().map(|kernel| kernel.name.as_str());

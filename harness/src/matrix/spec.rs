@@ -3,10 +3,12 @@
 //! `matrix/matrix.yaml` explains every key by example; the doc comments here say what the code makes of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use jiff::SignedDuration;
-use serde::Deserialize;
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::text::{self, SpecError};
 use super::{Arch, Series};
@@ -51,10 +53,10 @@ pub struct ProjectSpec {
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// How long one test may run, under TCG.
-    #[serde(default = "default_test_timeout")]
+    #[serde(default = "default_test_timeout", deserialize_with = "time")]
     pub test_timeout: SignedDuration,
     /// How long compiling the bundle may take.
-    #[serde(default = "default_build_timeout")]
+    #[serde(default = "default_build_timeout", deserialize_with = "time")]
     pub build_timeout: SignedDuration,
 }
 
@@ -64,6 +66,30 @@ fn default_test_timeout() -> SignedDuration {
 
 fn default_build_timeout() -> SignedDuration {
     SignedDuration::from_secs(30 * 60)
+}
+
+/// A span of time: the visitor makes the error name the key, the value and what was expected.
+struct Time;
+
+impl Visitor<'_> for Time {
+    type Value = SignedDuration;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a time like `90s` or `2m`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<SignedDuration, E> {
+        text.parse()
+            .map_err(|_unreadable| E::custom(format!("`{text}` is not a time; expected one like `90s` or `2m`")))
+    }
+}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedDuration, D::Error> {
+    deserializer.deserialize_str(Time)
+}
+
+fn some_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SignedDuration>, D::Error> {
+    time(deserializer).map(Some)
 }
 
 /// Which tests of an executable run.
@@ -112,6 +138,7 @@ impl Default for GuestSpec {
 #[serde(deny_unknown_fields, default)]
 pub struct ArchSpec {
     /// How long a boot may take, from QEMU's start to the ready line; by default what suits the emulation.
+    #[serde(deserialize_with = "some_time")]
     pub boot_timeout: Option<SignedDuration>,
 }
 

@@ -35,7 +35,7 @@ pub enum InitramfsError {
         size: u64,
     },
     /// The output could not be written.
-    #[error("cannot write the initramfs `{path}`: {source}")]
+    #[error("cannot write the initramfs `{path}`: {source}{}", crate::archive::StoreError::hint_of(source))]
     Write {
         /// The output.
         path: PathBuf,

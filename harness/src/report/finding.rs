@@ -33,6 +33,12 @@ impl Finding<'_> {
         }
     }
 
+    /// The way out, where the error behind a loss knows one.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let hint = self.message.lines().map(str::trim).find(|line| line.starts_with("hint: "));
+        hint.filter(|_| self.test.is_none()).map(text::one_line)
+    }
+
     /// The names of the cells, those of one kernel as `x86_64/6.12/llvm{21,22}`; or how many there are when that is all of
     /// the run's.
     pub(crate) fn cell_list(&self, run: &RunOutcome, most: usize) -> Vec<String> {

@@ -13,6 +13,8 @@ use crate::run::outcome::{RunOutcome, Verdict};
 const GAP: usize = 2;
 /// Columns that the text of a finding is moved in by: as wide as the longest word of a verdict, and a gap.
 const INDENT: usize = 9;
+/// Lines, about, of the sentence that tells why cells were lost.
+const MOST_LINES: usize = 3;
 /// Cells that a finding names before it counts the rest.
 const MOST_CELLS: usize = 12;
 
@@ -128,8 +130,14 @@ fn render_finding(finding: &Finding<'_>, run: &RunOutcome, directory: &Path, sty
     } else if text::width(&subject) + 2 + text::width(&finding.line) <= room {
         lines.push(if finding.line.is_empty() { subject } else { format!("{subject}: {}", finding.line) });
     } else {
-        lines.extend([subject, text::fit(&finding.line, room)]);
+        lines.push(subject);
+        match finding.test {
+            Some(_) => lines.push(text::fit(&finding.line, room)),
+            None => lines.extend(text::wrap(&text::fit(&finding.line, MOST_LINES * room), room)),
+        }
     }
+    // A lost cell has no other place that tells the way out.
+    lines.extend(finding.hint().iter().flat_map(|hint| text::wrap(hint, room)));
     lines.extend(cells);
     if let Some(log) = finding.log.as_ref().filter(|_| !finding.verdict.is_expected()) {
         lines.push(log_path(directory, log, room));

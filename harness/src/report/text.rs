@@ -136,6 +136,31 @@ pub(crate) fn wrap_list(items: &[String], columns: usize) -> Vec<String> {
     lines
 }
 
+/// The words of the text in lines of at most `columns`; a word that is wider is broken.
+pub(crate) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = vec![];
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => {
+                let mut rest = word;
+                while width(rest) > columns {
+                    let start: String = take(rest.chars(), columns).into_iter().collect();
+                    // At least one character, however wide, so that this ends.
+                    let cut = start.len().max(rest.chars().next().map_or(0, char::len_utf8));
+                    lines.push(rest[..cut].to_owned());
+                    rest = &rest[cut..];
+                }
+                lines.push(rest.to_owned());
+            }
+        }
+    }
+    lines
+}
+
 /// A time for people: `4.2 s`, `41 s`, `12 min 05 s`.
 pub(crate) fn seconds(seconds: f64) -> String {
     match seconds {
@@ -177,6 +202,14 @@ mod tests {
         }
         assert_eq!(fit("abcdef", 4), "abc…");
         assert_eq!(fit_middle("abcdef", 5), "ab…ef");
+    }
+
+    #[test]
+    fn wrapped_text_fits_and_loses_nothing() {
+        assert_eq!(wrap("one two  three\nfour", 9), ["one two", "three", "four"]);
+        assert_eq!(wrap("a https://mirror.example/x b", 10), ["a", "https://mi", "rror.examp", "le/x b"]);
+        assert_eq!(wrap("日本語", 3), ["日", "本", "語"]);
+        assert_eq!(wrap("", 3), [""; 0]);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub async fn boot_times(
     }
     let &newest = job.llvm.first().ok_or("the matrix has no LLVM")?;
     let bundle = provisioner.bundle(job.arch, newest).await.map_err(text)?;
-    let machine = provisioner.machine(inputs, &[bundle.clone()]).await.map_err(text)?;
+    let machine = provisioner.machine(inputs, std::slice::from_ref(&bundle)).await.map_err(text)?;
     let deadlines = provisioner.deadlines(job.arch, machine.accel);
     let options = TestOptions {
         tests,

@@ -57,7 +57,9 @@ fn no_network_is_one_error() {
     let mut world = World::new();
     // Nobody listens there once this is dropped.
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address");
-    world.env.insert("UKCI_MIRROR".into(), format!("http://{address}/debian"));
+    for (variable, path) in [("UKCI_MIRROR", "debian"), ("UKCI_MIRROR_SECURITY", "debian-security")] {
+        world.env.insert(variable.into(), format!("http://{address}/{path}"));
+    }
     world.ukci(&RUN).one_error(1, &["cannot fetch `http://", "Connection refused", "hint: check the network"]);
     the_record_tells(&world, "cannot fetch `http://");
     world.ukci(&["update"]).one_error(1, &["cannot fetch `http://", "hint: check the network"]);
@@ -98,11 +100,11 @@ fn a_bad_signature_is_one_error() {
 fn a_wrong_hash_is_refused() {
     let world = World::new();
     let [_, _, kernels] = suites();
-    let mut other = kernels.packages[0].deb.clone();
-    *other.last_mut().expect("content") ^= 1;
-    for _ in 0..2 {
-        world.next_package(&kernels.packages[0].name, Answer::Body(other.clone()));
-    }
+    let damaged = |mut deb: Vec<u8>| {
+        *deb.last_mut().expect("content") ^= 1;
+        Answer::Body(deb)
+    };
+    world.next_package(&kernels.packages[0].name, damaged);
     let ended = world.ukci(&RUN);
     ended.failed(3, &["x86_64/6.12/llvm22", "has the wrong content: expected SHA-256 `"]);
     let record = world.record();

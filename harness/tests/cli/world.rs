@@ -210,13 +210,14 @@ impl World {
         read_json(&self.project.join("target/ukci/runs/latest/run.json"))
     }
 
-    /// Answers the next download of the package with `answer`.
+    /// Answers the next download of the package with what `answer` makes of it.
     #[track_caller]
-    pub(crate) fn next_package(&self, package: &str, answer: Answer) {
+    pub(crate) fn next_package(&self, package: &str, answer: impl FnOnce(Vec<u8>) -> Answer) {
         let suites = suites();
         let found = suites.iter().find_map(|suite| Some((suite, suite.packages.iter().find(|it| it.name == package)?)));
         let (suite, package) = found.expect("a published package");
-        self.archive.next(&format!("{}/{}", crate::fake_archive::base(&suite.codename), package.filename()), answer);
+        let path = format!("{}/{}", crate::fake_archive::base(&suite.codename), package.filename());
+        self.archive.next(&path, answer(package.deb.clone()));
     }
 }
 
