@@ -47,6 +47,15 @@ fn what_a_dying_qemu_said_is_shown() {
     assert!(fs::read_to_string(latest.join("junit.xml")).expect("a report").contains("x86_64/6.18/llvm21"));
 }
 
+/// Check that what the guest's init could not do is told, and that the guest is not waited for.
+#[test]
+fn what_init_could_not_do_is_told() {
+    let mut world = World::new();
+    world.env.insert(FAULT.into(), "init".into());
+    let ended = world.ukci(&[&RUN[..], &["--kernel", "6.18"]].concat());
+    ended.failed(3, &["in boot", "cannot find the virtio port"]);
+}
+
 /// Check that a panic is named by its title, as the loss of the cell and not as a failed test.
 #[test]
 fn a_panic_is_a_loss() {

@@ -37,7 +37,7 @@ fn halting_at(stage: Stage) -> World {
         Stage::Download => world.next_package("libc6", Answer::Stall),
         Stage::Relay => world.program("rustc", &format!("[ \"$1\" = -vV ] || {{ {halt}; }}")),
         Stage::Build => world.program("cargo", &halt),
-        Stage::Boot => drop(world.env.insert(FAULT.into(), "silent".into())),
+        Stage::Boot => drop(world.env.insert(FAULT.into(), "deaf".into())),
     }
     world
 }
@@ -157,4 +157,26 @@ fn an_interrupt_ends_other_commands() {
     assert_eq!(update.end().signal, Some(Signal::SIGINT as i32));
     world.no_process_is_left();
     assert!(!world.project.join("kernels.lock.json").exists());
+}
+
+/// Check that nobody else's upkeep of the store takes away what a live run uses, or is making.
+#[test]
+fn a_live_run_keeps_what_it_uses() {
+    let world = halting_at(Stage::Build);
+    let run = world.start(&RUN);
+    wait_until(Stage::Build, &world);
+    let session = world.in_tmp();
+    assert_eq!(session.len(), 2, "{session:?}");
+    let before = world.start(&["cache", "list", "--json"]).end();
+    assert_eq!(world.start(&["cache", "prune", "--older-than", "0s"]).end().succeeded(), "0 B freed\n");
+    let after = world.start(&["cache", "list", "--json"]).end();
+    let names = |ended: &Ended| -> Vec<Value> {
+        let entries: Vec<Value> = serde_json::from_str(ended.succeeded()).expect("JSON");
+        entries.iter().map(|entry| entry["id"].clone()).collect()
+    };
+    assert_eq!(names(&after), names(&before));
+    assert_eq!(world.in_tmp(), session);
+    run.send(Signal::SIGINT);
+    run.end().failed(130, &["error: interrupted"]);
+    world.nothing_is_left();
 }

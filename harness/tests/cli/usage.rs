@@ -155,3 +155,23 @@ fn a_full_standard_output_is_an_error() {
     let ended = Running::start_with_output(world.command(&["plan"]), Stdio::from(full)).end();
     ended.one_error(1, &["cannot write to standard output: No space left on device"]);
 }
+
+/// Check that the doctor tells what is there, what stands in, and what is missing with the way out.
+#[test]
+fn the_doctor_tells_what_is_missing() {
+    let mut world = World::new();
+    let ended = world.ukci(&["doctor", "--json"]);
+    assert_eq!(ended.code, Some(1), "there is no make: {ended}");
+    let findings: Vec<Value> = serde_json::from_str(&ended.stdout).expect("JSON");
+    let state =
+        |what: &str| findings.iter().find(|finding| finding["what"] == what).expect("a finding")["state"].clone();
+    let states = ["cargo", "make", "mirror", "archive", "QEMU x86_64", "clang 21"].map(state);
+    assert_eq!(states, ["ok", "missing", "ok", "ok", "ok", "ok"]);
+
+    world.env.insert("UKCI_MIRROR".into(), "nowhere".into());
+    world.env.insert("UKCI_STORE".into(), world.project.join("empty").display().to_string());
+    fs::remove_file(world.bin.join("clang-21")).expect("removed");
+    let ended = world.start(&["doctor"]).end();
+    ended.failed(1, &["mirror missing `UKCI_MIRROR` is `nowhere`: expected a URL", "hint: set UKCI_MIRROR"]);
+    ended.failed(1, &["clang 21 fallback no `clang-21` on this machine"]);
+}

@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::fake_archive::{Answer, Deb, FakeArchive, FakePackage, Suite, names_in};
@@ -173,15 +175,16 @@ impl World {
     }
 
     /// The processes of this world that live, with their command lines.
-    pub(crate) fn processes(&self) -> Vec<String> {
+    pub(crate) fn processes(&self) -> Vec<(Pid, String)> {
         let mark = format!("{MARK}={}", self.env[MARK]);
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             // A process that is ending has no environment any more.
             let Ok(environment) = fs::read(entry.path().join("environ")) else { continue };
             if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
                 let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-                found.push(String::from_utf8_lossy(&line).replace('\0', " "));
+                found.push((Pid::from_raw(pid), String::from_utf8_lossy(&line).replace('\0', " ")));
             }
         }
         found
@@ -218,6 +221,15 @@ impl World {
         let (suite, package) = found.expect("a published package");
         let path = format!("{}/{}", crate::fake_archive::base(&suite.codename), package.filename());
         self.archive.next(&path, answer(package.deb.clone()));
+    }
+}
+
+impl Drop for World {
+    /// What a failed test found left must not outlive it.
+    fn drop(&mut self) {
+        for (pid, _line) in self.processes() {
+            drop(kill(pid, Signal::SIGKILL));
+        }
     }
 }
 
