@@ -16,7 +16,7 @@ test: build ## every test of the workspace, those that boot VMs included
 check: build ## formatting, lints, licences and sources of dependencies
 	cargo fmt --all --check
 	$(UKCI) exec -- cargo clippy --workspace --all-targets --locked -- --deny warnings
-	cargo deny --all-features check --config .github/deny.toml bans licenses sources
+	cargo deny --all-features --config .github/deny.toml check bans licenses sources
 
 build:
 	cargo build --package ukci --locked
