@@ -80,7 +80,7 @@ impl Vm {
         let listener = UnixListener::bind(&socket).map_err(|source| VmError::Io { doing, path: socket, source })?;
 
         let qemu_log = logs.join("qemu.log");
-        let line = spec.command_line(qemu.firmware.as_deref(), qemu.sandbox);
+        let line = spec.command_line(&qemu.firmware, qemu.sandbox);
         let started = Instant::now();
         let command = qemu.command().args(&line.qemu).current_dir(sockets.directory.path()).log(&qemu_log);
         let mut process = command.capture().spawn()?;

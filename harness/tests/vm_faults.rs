@@ -54,7 +54,7 @@ fn player(fault: &str) -> Qemu {
         program: std::env::current_exe().unwrap(),
         args: ["fake_qemu", "--exact", "--ignored", "--nocapture", "--"].map(Into::into).to_vec(),
         env: vec![(FAULT.into(), fault.into())],
-        firmware: None,
+        firmware: Vec::new(),
         version: "0".into(),
         sandbox: false,
     }
@@ -155,7 +155,7 @@ async fn a_qemu_that_speaks_another_protocol_is_refused() {
 #[tokio::test]
 async fn only_a_qemu_counts_as_one() {
     let directory = tempfile::tempdir().unwrap();
-    let inspect = |text: &str| Qemu::inspect(script(directory.path(), text).program, Vec::new(), Vec::new(), None);
+    let inspect = |text: &str| Qemu::inspect(script(directory.path(), text).program, Vec::new(), Vec::new(), Vec::new());
     let error = inspect("echo hello").await.unwrap_err().to_string();
     assert!(error.contains("expected QEMU's version, found `hello`"), "{error}");
     let qemu = inspect("echo 'QEMU emulator version 99.1.2 (x)'; echo '-sandbox on[,spawn=deny]'").await.unwrap();

@@ -85,7 +85,7 @@ pub async fn build(
     if !project.features.is_empty() {
         cargo = cargo.args(["--features", &project.features.join(",")]);
     }
-    for (key, value) in toolchain.env() {
+    for (key, value) in toolchain.env().into_iter().chain([toolchain.static_env()]) {
         cargo = cargo.env(key, value);
     }
     let deadline = Duration::try_from(project.build_timeout).unwrap_or(Duration::MAX);

@@ -34,7 +34,7 @@ pub enum QemuError {
 pub async fn system(arch: Arch) -> Result<Qemu, String> {
     let name = format!("qemu-system-{}", arch.name());
     let path = program::on_path(&name).ok_or_else(|| format!("no `{name}` on this machine"))?;
-    let qemu = to_qemu(Program::system(&path), None).await.map_err(|error| error.to_string())?;
+    let qemu = to_qemu(Program::system(&path), Vec::new()).await.map_err(|error| error.to_string())?;
     match numbers(&qemu.version) {
         Some(found) if found >= OLDEST => Ok(qemu),
         _ => Err(format!("`{}` is {}, older than {}.{}", path.display(), qemu.version, OLDEST.0, OLDEST.1)),
@@ -59,10 +59,12 @@ pub async fn from_archive(archive: &Arc<Archive>, suite: &str, arch: Arch) -> Re
     .await?;
     let mut program = Program::in_tree(&tree, &format!("usr/bin/qemu-system-{}", arch.name()), &[], host)?;
     program.env.push(("QEMU_MODULE_DIR".into(), tree.join("usr/lib").join(host.multiarch()).join("qemu").into()));
-    Ok(to_qemu(program, Some(tree.join("usr/share/qemu"))).await?)
+    // The PC's BIOS is a package of its own.
+    let firmware = ["qemu", "seabios"].map(|package| tree.join("usr/share").join(package));
+    Ok(to_qemu(program, firmware.into()).await?)
 }
 
-async fn to_qemu(program: Program, firmware: Option<PathBuf>) -> Result<Qemu, VmError> {
+async fn to_qemu(program: Program, firmware: Vec<PathBuf>) -> Result<Qemu, VmError> {
     let mut words = program.command.into_iter();
     let first = words.next().unwrap_or_default();
     Qemu::inspect(first.into(), words.collect(), program.env, firmware).await

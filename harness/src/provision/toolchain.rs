@@ -10,7 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::program::{self, MissingProgram, Origin, Program};
-use crate::archive::{Archive, ArchiveError, ClosureError, Key, StoreError};
+use crate::archive::{Archive, ArchiveError, ClosureError, Key, Store, StoreError};
 use crate::matrix::Arch;
 use crate::process::{Command, ProcessError};
 
@@ -27,8 +27,10 @@ pub struct Toolchain {
     pub clang_version: String,
     /// Where that clang came from.
     pub clang_origin: Origin,
-    /// An unpacked tree with static libelf and zlib.
+    /// An unpacked tree with the headers of libelf and zlib.
     pub sysroot: PathBuf,
+    /// A directory with their static libraries and nothing else, so that the linker has no choice.
+    pub libraries: PathBuf,
 }
 
 /// Why there is no toolchain.
@@ -90,21 +92,19 @@ impl Toolchain {
         })
         .await
         .map_err(|source| ToolchainError::Archive { what: "static libelf and zlib".into(), source })?;
-        Ok(Self { arch, llvm, clang, clang_version, clang_origin, sysroot })
+        let libraries = static_libraries(archive.store(), &sysroot, arch)?;
+        Ok(Self { arch, llvm, clang, clang_version, clang_origin, sysroot, libraries })
     }
 
-    /// The environment in which cargo compiles the project: see the README for what it means to a build script.
+    /// The environment in which the project compiles, be it for a guest or for this machine.
     #[must_use]
     pub fn env(&self) -> Vec<(OsString, OsString)> {
-        let libraries = self.sysroot.join("usr/lib").join(self.arch.multiarch());
         let include = self.sysroot.join("usr/include").display().to_string();
-        let target = self.arch.rust_target().replace('-', "_").to_uppercase();
         let mut env: Vec<(OsString, OsString)> = vec![
             ("CLANG".into(), self.clang.clone().into()),
-            ("LIBBPF_SYS_LIBRARY_PATH".into(), libraries.into()),
+            ("LIBBPF_SYS_LIBRARY_PATH".into(), self.libraries.clone().into()),
             // zlib's header includes another one, which differs between architectures.
             ("LIBBPF_SYS_EXTRA_CFLAGS".into(), format!("-I{include} -I{include}/{}", self.arch.multiarch()).into()),
-            (format!("CARGO_TARGET_{target}_RUSTFLAGS").into(), "-C target-feature=+crt-static".into()),
         ];
         if program::on_path("pkg-config").is_none() {
             // libbpf-sys wants to be able to start it, and needs nothing that it says.
@@ -112,6 +112,27 @@ impl Toolchain {
         }
         env
     }
+
+    /// The variable that makes cargo link executables of the guest's target statically, so that the guest needs no
+    /// libraries. It must not reach what runs on this machine: compilers' plugins cannot be static.
+    #[must_use]
+    pub fn static_env(&self) -> (OsString, OsString) {
+        let target = self.arch.rust_target().replace('-', "_").to_uppercase();
+        (format!("CARGO_TARGET_{target}_RUSTFLAGS").into(), "-C target-feature=+crt-static".into())
+    }
+}
+
+/// Links to the static libraries of `sysroot`.
+fn static_libraries(store: &Store, sysroot: &Path, arch: Arch) -> Result<PathBuf, StoreError> {
+    let from = sysroot.join("usr/lib").join(arch.multiarch());
+    let key = Key::new("static-libraries", [from.display().to_string()]);
+    store.derive(&key, &format!("static libelf and zlib for {arch}"), |directory| {
+        for library in ["libelf.a", "libz.a"] {
+            let link = directory.join(library);
+            std::os::unix::fs::symlink(from.join(library), &link).map_err(StoreError::at("link", &link))?;
+        }
+        Ok(())
+    })
 }
 
 /// Fetches clang and makes the script that runs it; returns the script.

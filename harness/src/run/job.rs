@@ -102,6 +102,7 @@ impl Runner<'_> {
         if pending.is_empty() {
             return None;
         }
+        self.enter(PhaseName::Queue);
         // OK because the semaphore is never closed.
         let Ok(_slot) = self.context.slots.acquire().await else { return None };
         self.boot_until_done(&inputs, pending).await;

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::matrix::Arch;
 
@@ -124,7 +124,7 @@ impl MachineSpec {
     /// The arguments to run this machine with. `firmware` is where QEMU finds its firmware when not where it was built to
     /// look; `sandbox` is whether this QEMU can restrict its own system calls.
     #[must_use]
-    pub fn command_line(&self, firmware: Option<&Path>, sandbox: bool) -> CommandLine {
+    pub fn command_line(&self, firmware: &[PathBuf], sandbox: bool) -> CommandLine {
         let mut devices = vec![self.base(firmware, sandbox), self.processor(), panic_ends_qemu(), self.console()];
         devices.push(qmp());
         devices.push(ssh_port());
@@ -144,10 +144,10 @@ impl MachineSpec {
     }
 
     /// Nothing that we did not ask for: no default devices, no display, no configuration of the user's.
-    fn base(&self, firmware: Option<&Path>, sandbox: bool) -> Device {
+    fn base(&self, firmware: &[PathBuf], sandbox: bool) -> Device {
         let mut device = device(["-nodefaults", "-no-user-config", "-display", "none"], &[]);
-        if let Some(firmware) = firmware {
-            device.qemu.extend(["-L".into(), firmware.into()]);
+        for directory in firmware {
+            device.qemu.extend(["-L".into(), directory.into()]);
         }
         if sandbox {
             // The guest runs code of kernels under test. A QEMU that it takes over can start no process.
@@ -253,7 +253,7 @@ mod tests {
             for accel in [Accel::Tcg, Accel::Kvm] {
                 for network in [false, true] {
                     let name = format!("{arch}_{accel}{}", if network { "_network" } else { "" });
-                    let line = spec(arch, accel, network).command_line(Some(Path::new("/fw")), true);
+                    let line = spec(arch, accel, network).command_line(&["/fw".into()], true);
                     insta::assert_snapshot!(name, lines(&line));
                 }
             }
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn what_is_not_given_is_not_said() {
         let spec = MachineSpec { time: None, ..spec(Arch::X86_64, Accel::Tcg, false) };
-        let text = lines(&spec.command_line(None, false));
+        let text = lines(&spec.command_line(&[], false));
         for absent in ["-L", "-sandbox", "UKCI_TIME", "net"] {
             assert!(!text.contains(absent), "{absent} in {text}");
         }
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn the_kernel_arguments_are_among_qemus() {
-        let line = spec(Arch::Aarch64, Accel::Tcg, false).command_line(None, true);
+        let line = spec(Arch::Aarch64, Accel::Tcg, false).command_line(&[], true);
         assert_eq!(line.qemu.last().unwrap().to_str(), Some(line.kernel.as_str()));
         assert!(line.kernel.contains("console=ttyAMA0"), "{}", line.kernel);
     }

@@ -19,8 +19,8 @@ pub struct Qemu {
     pub args: Vec<OsString>,
     /// What is added to the environment, for example where its modules are.
     pub env: Vec<(OsString, OsString)>,
-    /// Where its firmware is, when not where it was built to look.
-    pub firmware: Option<PathBuf>,
+    /// The directories with its firmware, when that is not where it was built to look.
+    pub firmware: Vec<PathBuf>,
     /// Its version, for example `10.0.13`.
     pub version: String,
     /// Whether it can restrict its own system calls.
@@ -36,7 +36,7 @@ impl Qemu {
         program: PathBuf,
         args: Vec<OsString>,
         env: Vec<(OsString, OsString)>,
-        firmware: Option<PathBuf>,
+        firmware: Vec<PathBuf>,
     ) -> Result<Self, VmError> {
         let mut qemu = Self { program, args, env, firmware, version: String::new(), sandbox: false };
         let first = qemu.ask("--version").await?;

@@ -63,6 +63,8 @@ pub enum PhaseName {
     Provision,
     /// Compiling the bundle.
     Build,
+    /// Waiting until a VM more can be carried. Shown, not recorded: it tells nothing about the cell.
+    Queue,
     /// From QEMU's exec to the ready line on the console.
     Boot,
     /// From the ready line to an authenticated ssh session.
@@ -80,6 +82,7 @@ impl fmt::Display for PhaseName {
         f.pad(match self {
             Self::Provision => "provision",
             Self::Build => "build",
+            Self::Queue => "queue",
             Self::Boot => "boot",
             Self::Connect => "connect",
             Self::List => "list",
