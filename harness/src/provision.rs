@@ -80,6 +80,9 @@ pub enum ProvisionError {
     /// A program failed.
     #[error("cannot compile the guest's relay: {0}")]
     Relay(#[from] ProcessError),
+    /// What compiles the bundles could not be had.
+    #[error("{0}")]
+    Toolchain(Arc<ToolchainError>),
 }
 
 /// Why a cell has no bundle.
@@ -91,6 +94,9 @@ pub enum NoBundle {
     /// What compiles it could not be had: that says nothing about the project.
     #[error("{0}")]
     Toolchain(String),
+    /// The same, and no other bundle would most likely fare better: no mirror, no network, a full disk.
+    #[error("{0}")]
+    Hindered(Arc<ToolchainError>),
 }
 
 /// Provides inputs, each made once however many jobs ask for it.
@@ -304,7 +310,10 @@ impl Provisioner {
     }
 
     async fn build(&self, arch: Arch, llvm: u32) -> Result<BuiltBundle, NoBundle> {
-        let toolchain = self.toolchain(arch, llvm).await.map_err(|error| NoBundle::Toolchain(error.to_string()))?;
+        let toolchain = self.toolchain(arch, llvm).await.map_err(|error| match error {
+            error if error.hits_every_bundle() => NoBundle::Hindered(Arc::new(error)),
+            error => NoBundle::Toolchain(error.to_string()),
+        })?;
         let log = self.logs.join(format!("build-{arch}-llvm{llvm}.log"));
         let target = self.project.target.join("ukci/build");
         let _cargo = self.cargo.lock().await;

@@ -23,12 +23,19 @@ impl ProvisionError {
             Self::Kernel(KernelError::Archive { source, .. })
             | Self::Qemu(QemuError::Archive(source))
             | Self::Archive(source) => Some(source),
+            Self::Toolchain(error) => error.archive(),
             _ => None,
         }
     }
 }
 
 impl ToolchainError {
+    /// Whether another bundle would most likely fare no better.
+    #[must_use]
+    pub fn hits_every_bundle(&self) -> bool {
+        matches!(self, Self::Store(_)) || self.archive().is_some_and(ArchiveError::hits_every_package)
+    }
+
     /// What the archive said, when it was the archive.
     #[must_use]
     pub fn archive(&self) -> Option<&ArchiveError> {

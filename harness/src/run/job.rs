@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::Semaphore;
@@ -72,7 +73,7 @@ impl Runner<'_> {
                 return None;
             }
         };
-        let mut pending = VecDeque::new();
+        let (mut pending, mut hindered) = (VecDeque::new(), Vec::new());
         self.enter(PhaseName::Build);
         for &llvm in &self.job.llvm {
             let cell = self.cell(llvm);
@@ -82,9 +83,21 @@ impl Runner<'_> {
                 Err(error) => {
                     record.attempt(&cell, vec![phase(PhaseName::Build, started)]);
                     record.loss(&cell, no_bundle(&error));
-                    record.cell_finished(&cell);
+                    match error {
+                        NoBundle::Hindered(error) => hindered.push((cell, error)),
+                        NoBundle::Compile(_) | NoBundle::Toolchain(_) => record.cell_finished(&cell),
+                    }
                 }
             }
+        }
+        if hindered.len() == self.job.llvm.len()
+            && let Some((_, error)) = hindered.first()
+        {
+            let cause = ProvisionError::Toolchain(Arc::clone(error));
+            return Some(Hindrance { cause, cells: hindered.into_iter().map(|(cell, _)| cell).collect() });
+        }
+        for (cell, _) in &hindered {
+            record.cell_finished(cell);
         }
         if pending.is_empty() {
             return None;
@@ -216,7 +229,7 @@ pub(super) fn vm_loss(phase: PhaseName, error: &VmError, console_log: &str) -> L
 fn no_bundle(error: &NoBundle) -> Loss {
     let verdict = match error {
         NoBundle::Compile(_) => Verdict::Fail,
-        NoBundle::Toolchain(_) => Verdict::Lost,
+        NoBundle::Toolchain(_) | NoBundle::Hindered(_) => Verdict::Lost,
     };
     Loss { verdict, phase: PhaseName::Build, reason: error.to_string(), log: None }
 }

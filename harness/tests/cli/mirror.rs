@@ -95,6 +95,19 @@ fn a_bad_signature_is_one_error() {
     assert!(!world.project.join("kernels.lock.json").exists());
 }
 
+/// Check that what keeps every bundle from being compiled is one error as well, although the kernels are there.
+#[test]
+fn a_toolchain_that_cannot_be_had_is_one_error() {
+    let world = World::new();
+    let [_, sysroot, _] = suites();
+    let stranger = Signer::new(std::time::Duration::ZERO);
+    world.archive.publish_release("bookworm", stranger.sign(&sysroot.release()));
+    let ended = world.ukci(&RUN);
+    ended.failed(1, &["error: cannot fetch static libelf and zlib: cannot trust `http://"]);
+    assert_eq!((ended.stdout.as_str(), ended.stderr.matches("cannot trust").count()), ("", 1), "{ended}");
+    the_record_tells(&world, "cannot trust `http://");
+}
+
 /// Check that a package with another content than its index says costs its kernel's cells alone, and is not kept.
 #[test]
 fn a_wrong_hash_is_refused() {

@@ -228,7 +228,8 @@ impl Drop for World {
     /// What a failed test found left must not outlive it.
     fn drop(&mut self) {
         for (pid, _line) in self.processes() {
-            let _ = kill(pid, Signal::SIGKILL);
+            // It may have ended by itself meanwhile.
+            let _gone = kill(pid, Signal::SIGKILL);
         }
     }
 }
