@@ -4,9 +4,11 @@
 
 mod bench;
 mod cell;
+mod context;
 pub mod directory;
 pub mod event;
 mod execute;
+mod guest;
 mod job;
 pub mod libtest;
 pub mod outcome;
@@ -62,7 +64,7 @@ pub async fn execute_plan(
     record.event(&Event::Started { id, directory: path, jobs, cells });
     record.save();
     let slots = Semaphore::new(at_once);
-    let context = Rc::new(job::Context { provisioner, tests, directory, record, slots });
+    let context = Rc::new(context::Context { provisioner, tests, directory, record, slots });
     // Dropped with this future, and then every job with it.
     let mut running = JoinSet::new();
     for job in plan.jobs() {

@@ -1,51 +1,13 @@
 //! Runs the tests of one cell in a guest that is up: [`run`].
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::time::timeout;
-
+use super::context::Context;
 use super::event::Event;
 use super::execute;
-use super::job::{Context, vm_loss};
+use super::guest::Guest;
 use super::outcome::{Loss, PhaseName, TestRecord, TestResult, Verdict};
 use crate::provision::Bundle;
-use crate::vm::ssh::{Session, SshError};
-use crate::vm::{Stage, Vm, VmError};
-
-/// A guest that is up.
-#[derive(Debug)]
-pub(super) struct Guest {
-    pub(super) vm: Vm,
-    pub(super) session: Session,
-    /// The console's log, relative to the run's directory.
-    pub(super) console_log: String,
-    /// How many tests have ended in it.
-    pub(super) tested: u64,
-}
-
-impl Guest {
-    /// What the kernel has complained of so far, if it has, as a loss of whatever runs in it: a kernel that is in doubt
-    /// makes every result doubtful.
-    pub(super) fn complaint_of_boot(&self) -> Option<Loss> {
-        let complaint = self.vm.console().complaints().into_iter().next()?;
-        let reason = format!("the kernel complained while it booted: {}", complaint.title);
-        Some(Loss { verdict: Verdict::Fail, phase: PhaseName::Boot, reason, log: Some(self.console_log.clone()) })
-    }
-
-    /// Waits until everything is read that the kernel said up to the end of the last test. A guest that has fallen silent
-    /// shows itself at the next test.
-    pub(super) async fn hear_tested(&mut self) {
-        const DEADLINE: Duration = Duration::from_secs(10);
-        self.tested += 1;
-        drop(timeout(DEADLINE, self.vm.console().wait_for_init("tested", self.tested)).await);
-    }
-
-    /// Why the session ended: the guest's own last words where it has some, else what ssh says.
-    async fn lost(&mut self, phase: PhaseName, error: SshError) -> Loss {
-        let cause = self.vm.lost_or(Stage::Use, |evidence| VmError::Connect { source: error, evidence }).await;
-        vm_loss(phase, &cause, &self.console_log)
-    }
-}
 
 /// Lists and runs the tests of `bundle`; what happens is in the record of `cell`. An error ends the use of the guest.
 pub(super) async fn run(

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use globset::GlobMatcher;
 
-use super::cell::Guest;
+use super::guest::Guest;
 use super::libtest::{self, Ended};
 use super::outcome::{TestRecord, TestResult};
 use crate::matrix::{Expectations, Tests};

@@ -5,28 +5,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
-
-use super::cell::{self, Guest};
-use super::directory::RunDirectory;
+use super::cell;
+use super::context::Context;
 use super::event::Event;
-use super::execute::{self, TestOptions};
+use super::execute;
+use super::guest::{Guest, vm_loss};
 use super::outcome::{KernelId, Loss, Phase, PhaseName, Verdict};
-use super::record::Record;
 use crate::matrix::Job;
-use crate::provision::{Bundle, NoBundle, ProvisionError, Provisioner, VmInputs};
-use crate::vm::{Vm, VmError};
-
-/// What every job of a run shares.
-#[derive(Debug)]
-pub(super) struct Context {
-    pub(super) provisioner: Provisioner,
-    pub(super) tests: TestOptions,
-    pub(super) directory: RunDirectory,
-    pub(super) record: Record,
-    /// One permit for each VM that may run at once.
-    pub(super) slots: Semaphore,
-}
+use crate::provision::{Bundle, NoBundle, ProvisionError, VmInputs};
+use crate::vm::Vm;
 
 /// Why a job could not begin, when that is no fault of its kernel.
 #[derive(Debug)]
@@ -218,12 +205,6 @@ impl Runner<'_> {
 
 fn phase(name: PhaseName, started: Instant) -> Phase {
     Phase { name, seconds: started.elapsed().as_secs_f64() }
-}
-
-/// A loss of the guest itself, told by the console.
-pub(super) fn vm_loss(phase: PhaseName, error: &VmError, console_log: &str) -> Loss {
-    let verdict = if error.is_timeout() { Verdict::Timeout } else { Verdict::Lost };
-    Loss { verdict, phase, reason: error.to_string(), log: Some(console_log.to_owned()) }
 }
 
 fn no_bundle(error: &NoBundle) -> Loss {
