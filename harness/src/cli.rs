@@ -6,6 +6,7 @@ mod cache;
 mod doctor;
 mod environment;
 mod failure;
+mod interrupt;
 mod plan;
 mod report;
 mod run;
@@ -44,7 +45,16 @@ pub fn main() -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<u8, Failure> {
-    match cli.command {
+    // A run ends in its own way: with a record.
+    let ends_here = !matches!(cli.command, Command::Run(_));
+    tokio::select! {
+        result = perform(cli.command) => result,
+        () = interrupt::requested(), if ends_here => Err(Failure::Interrupted),
+    }
+}
+
+async fn perform(command: Command) -> Result<u8, Failure> {
+    match command {
         Command::Run(args) => run::run(args).await,
         Command::Plan(args) => plan::plan(&args),
         Command::Update(args) => update::update(args).await,

@@ -2,6 +2,7 @@
 
 pub mod accel;
 mod blame;
+mod image;
 pub mod bundle;
 pub mod guest;
 pub mod initramfs;
@@ -29,9 +30,9 @@ pub use self::toolchain::{Toolchain, ToolchainError};
 use self::guest::{GuestError, GuestSpec};
 use self::initramfs::InitramfsError;
 use self::qemu::QemuError;
-use crate::archive::{Archive, ArchiveError, Key, StoreError};
+use crate::archive::{Archive, ArchiveError, StoreError};
 use crate::matrix::{Arch, Job};
-use crate::process::{Command, ProcessError};
+use crate::process::ProcessError;
 use crate::project::Project;
 use crate::vm::keys::{KeyError, RunKeys};
 use crate::vm::machine::{Accel, MachineSpec};
@@ -333,69 +334,6 @@ impl Provisioner {
         .await
         .map_err(|error| NoBundle::Toolchain(error.to_string()))?;
         Ok(BuiltBundle { bundle, segment })
-    }
-
-    /// The segment with the guest's user land.
-    async fn base(&self, arch: Arch) -> Result<PathBuf, ProvisionError> {
-        let cell = once(&self.base, arch).await;
-        cell.get_or_try_init(|| self.make_base(arch)).await.cloned()
-    }
-
-    async fn make_base(&self, arch: Arch) -> Result<PathBuf, ProvisionError> {
-        let relay = self.relay(arch).await?;
-        let (archive, guest) = (Arc::clone(&self.archive), self.guest.clone());
-        in_background(move || {
-            let names: Vec<&str> = guest.packages.iter().map(|package| package.name.as_str()).collect();
-            let (packages, tree) = archive.closure_tree(&[&guest.suite], arch, &names, &[])?;
-            let mut parts: Vec<Vec<u8>> = GuestSpec::base_inputs().map(|text| text.as_bytes().to_vec()).into();
-            parts.extend(packages.iter().map(|package| package.sha256.to_string().into_bytes()));
-            parts.push(relay.display().to_string().into_bytes());
-            let key = Key::new("guest-base", &parts);
-            let directory = archive.store().derive(&key, &format!("guest image for {arch}"), |directory| {
-                guest.write_base(&tree, &relay, &directory.join("base.cpio")).map_err(ProvisionError::from)
-            })?;
-            Ok(directory.join("base.cpio"))
-        })
-        .await
-    }
-
-    /// The relay, compiled for the guest.
-    async fn relay(&self, arch: Arch) -> Result<PathBuf, ProvisionError> {
-        /// It takes a second or two.
-        const DEADLINE: Duration = Duration::from_secs(120);
-        let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        let version = Command::new(&rustc).arg("-vV").capture().run(DEADLINE).await?.stdout;
-        let key = Key::new("relay", [guest::RELAY.as_bytes(), &version, arch.rust_target().as_bytes()]);
-        let store = self.archive.store();
-        if let Some(directory) = store.derived(&key)? {
-            return Ok(directory.join("relay"));
-        }
-        let made = self.scratch.path().join(format!("relay-{arch}"));
-        let log = self.scratch.path().join(format!("relay-{arch}.log"));
-        guest::compile_relay(&rustc, arch, None, &made)?.log(log).run(DEADLINE).await?;
-        let directory = store.derive(&key, &format!("relay for {arch}"), |directory| {
-            let place = directory.join("relay");
-            std::fs::copy(&made, &place).map(drop).map_err(StoreError::at("write", &place))
-        })?;
-        Ok(directory.join("relay"))
-    }
-
-    /// The segment with the modules that the guest loads.
-    async fn modules(&self, kernel: &Kernel, modules: &Path) -> Result<PathBuf, ProvisionError> {
-        let wanted: Vec<String> =
-            self.guest.modules(self.project.spec.guest.network).into_iter().map(ToOwned::to_owned).collect();
-        let mut parts: Vec<String> = kernel.pinned.packages.iter().map(|package| package.sha256.clone()).collect();
-        parts.extend(wanted.iter().cloned());
-        let key = Key::new("guest-modules", &parts);
-        let (store, release, modules) = (self.archive.store().clone(), kernel.release.clone(), modules.to_owned());
-        in_background(move || {
-            let directory = store.derive(&key, &format!("modules of {release}"), |directory| {
-                let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-                guest::write_modules(&modules, &wanted, &directory.join("modules.cpio")).map_err(ProvisionError::from)
-            })?;
-            Ok(directory.join("modules.cpio"))
-        })
-        .await
     }
 }
 

@@ -76,10 +76,14 @@ impl Run {
     }
 }
 
+/// The last attempt at the only cell: a boot that emulation spoiled is tried again.
+fn last_attempt(record: &Value) -> &Value {
+    record["cells"][0]["attempts"].as_array().unwrap().last().unwrap()
+}
+
 /// `name: verdict` of every test of the only cell.
 fn verdicts(record: &Value) -> Vec<String> {
-    let attempts = record["cells"][0]["attempts"].as_array().unwrap();
-    let tests = attempts.last().unwrap()["tests"].as_array().unwrap();
+    let tests = last_attempt(record)["tests"].as_array().unwrap();
     let line = |test: &Value| format!("{}: {}", test["name"].as_str().unwrap(), test["verdict"].as_str().unwrap());
     tests.iter().map(line).collect()
 }
@@ -94,6 +98,8 @@ fn assert_code(output: &Output, code: i32) {
 #[test]
 fn every_way_to_end_has_its_verdict() {
     let mut run = Run::of(&["*"]);
+    // ukci makes the directory itself, so this is not written before.
+    run.command.env("GITHUB_STEP_SUMMARY", run.out.path().join("github.md"));
     let output = run.finish();
     assert_code(&output, 4);
     let record = run.record();
@@ -110,7 +116,7 @@ fn every_way_to_end_has_its_verdict() {
     let cell = &record["cells"][0];
     assert_eq!(cell["id"], "x86_64/6.12/llvm22");
     assert_eq!(cell["verdict"], "fail");
-    let attempt = &cell["attempts"][0];
+    let attempt = last_attempt(&record);
     assert_eq!(attempt["tests"][1]["message"], "two and two are 4 (src/lib.rs:32:9)");
     let complaint = attempt["tests"][2]["message"].as_str().unwrap();
     assert!(complaint.starts_with("the kernel complained: WARNING: CPU: 0 PID: 1"), "{complaint}");
@@ -121,9 +127,13 @@ fn every_way_to_end_has_its_verdict() {
     for text in ["tests::fails_with_a_reason", "two and two are 4", "1 cell: 0 pass, 1 fail"] {
         assert!(table.contains(text), "`{text}` in\n{table}");
     }
+    assert_eq!(
+        std::fs::read_to_string(run.out.path().join("github.md")).unwrap().trim_end(),
+        run.read("summary.md").trim_end()
+    );
     assert!(run.read("junit.xml").contains("two and two are 4"));
     assert!(run.read("summary.md").contains("two and two are 4"));
-    assert!(run.read("cells/x86_64/6.12/attempt1/console.log").contains("sysrq triggered crash"));
+    assert!(run.read(attempt["loss"]["log"].as_str().unwrap()).contains("sysrq triggered crash"));
 }
 
 /// Check that a test past its deadline is ended, and is no loss of the VM.
@@ -133,7 +143,7 @@ fn a_test_past_its_deadline_times_out() {
     assert_code(&run.finish(), 4);
     let record = run.record();
     assert_eq!(verdicts(&record), ["tests::counts_system_calls: pass", "tests::waits_forever: timeout"]);
-    assert_eq!(record["cells"][0]["attempts"][0]["loss"], Value::Null);
+    assert_eq!(last_attempt(&record)["loss"], Value::Null);
 }
 
 /// Check that with everything in the store nobody is asked for anything: the mirror is a port that counts.
@@ -158,6 +168,24 @@ fn two_runs_at_once_do_not_disturb_each_other() {
         assert_code(&child.wait_with_output().unwrap(), 0);
         assert_eq!(verdicts(&run.record()), ["tests::counts_system_calls: pass"]);
     }
+}
+
+/// Check that a command in a kernel's VM gets there with its arguments, and comes back with its output and status.
+#[test]
+fn a_command_runs_in_a_kernels_vm() {
+    let mark = Marked::new();
+    let matrix = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/second/ukci.yaml");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ukci"));
+    command.arg("shell").arg("--matrix").arg(matrix).arg("5.10");
+    command.args(["--", "sh", "-c", "uname -r; echo \"$1\"; exit 7", "sh", "it's  one word"]);
+    command
+        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("second"))
+        .env(mark.key(), mark.value());
+    let output = command.output().unwrap();
+    assert_code(&output, 7);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.starts_with("5.10.") && text.ends_with("\nit's  one word\n"), "{text}");
+    assert_eq!(mark.alive(), Vec::<String>::new(), "processes were left behind");
 }
 
 /// Check that an interrupted run says so, and ends its VM.

@@ -3,11 +3,9 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use tokio::signal::unix::{SignalKind, signal};
-
 use super::args::{AccelChoice, RunArgs};
 use super::failure::Failure;
+use super::interrupt;
 use super::screen::{self, RunObserver, Screen};
 use super::workshop::Workshop;
 use crate::matrix::{Arch, Plan, matcher};
@@ -17,6 +15,7 @@ use crate::run::directory::RunDirectory;
 use crate::run::event::Event;
 use crate::run::outcome::{HostId, RunOutcome, Verdict};
 use crate::run::{Record, TestOptions, execute_plan, untouched_cells};
+use jiff::Timestamp;
 
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let workshop = Workshop::open(args.matrix.matrix.as_deref(), Screen::new(args.no_progress))?;
@@ -49,7 +48,7 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let work = execute_plan(&plan, provisioner, tests, directory.clone(), record.clone(), at_once);
     let ended = tokio::select! {
         result = work => Some(result),
-        () = interruption() => None,
+        () = interrupt::requested() => None,
     };
     let outcome = record.finish(Timestamp::now());
     if let Some(Err(hindrance)) = ended {
@@ -97,23 +96,6 @@ pub(super) fn table(outcome: &RunOutcome, directory: &std::path::Path) -> String
     // OK because writing to memory does not fail.
     drop(report::write_table(outcome, shown, screen::style(&std::io::stdout()), &mut text));
     String::from_utf8_lossy(&text).into_owned()
-}
-
-/// Resolves at the first request to end. A second one then ends the process at once, and the kernel ends its children.
-async fn interruption() {
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-    let signals: Vec<_> = kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect();
-    let [mut interrupt, mut terminate, mut hangup] = match <[_; 3]>::try_from(signals) {
-        Ok(signals) => signals,
-        // Without handlers a signal ends the process by itself.
-        Err(_) => return std::future::pending().await,
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-    }
-    crate::process::die_at_next_signal();
 }
 
 fn cores() -> usize {

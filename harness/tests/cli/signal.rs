@@ -154,7 +154,7 @@ fn an_interrupt_ends_other_commands() {
     let update = world.start(&["update"]);
     wait_for(|| !world.archive.requests().is_empty(), || "a request".into());
     update.send(Signal::SIGINT);
-    assert_eq!(update.end().signal, Some(Signal::SIGINT as i32));
+    assert_eq!(update.end().code, Some(130));
     world.no_process_is_left();
     assert!(!world.project.join("kernels.lock.json").exists());
 }

@@ -57,10 +57,16 @@ impl Guest {
         }
     }
 
+    /// Boots it; a second time when emulation spoils the first, as `ukci run` does.
     pub(crate) async fn boot(&self) -> Vm {
-        match Vm::boot(&self.qemu, &self.spec, self.directory.path(), self.directory.path(), self.deadlines).await {
+        let (directory, deadlines) = (self.directory.path(), self.deadlines);
+        let boot = || Vm::boot(&self.qemu, &self.spec, directory, directory, deadlines);
+        match boot().await {
             Ok(vm) => vm,
-            Err(error) => panic!("{error}"),
+            Err(first) => match boot().await {
+                Ok(vm) => vm,
+                Err(second) => panic!("{first}\nand again: {second}"),
+            },
         }
     }
 

@@ -1,0 +1,79 @@
+//! Tests of the specification.
+
+use super::*;
+
+const GOOD: &str = "\
+project: {directory: .., package: tracer, test_timeout: 90s}
+archive: {kernels: [one, two], tools: one, sysroot: zero}
+arches:
+  x86_64: {boot_timeout: 60s}
+kernels:
+  - {name: \"6.1\", series: \"6.1\"}
+  - {name: rc, series: rc, flavor: rt}
+llvm:
+  - {version: 22}
+  - {version: 23, suite: two}
+exclude:
+  - {kernel: rc, llvm: 22, reason: too new}
+";
+
+#[track_caller]
+fn refused(from: &str, to: &str, expected: &str) {
+    assert!(GOOD.contains(from), "`{from}` is not in the text that the test changes");
+    let error = MatrixSpec::parse(Path::new("m.yaml"), &GOOD.replacen(from, to, 1)).unwrap_err();
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
+fn a_good_matrix_is_taken_with_its_defaults() {
+    let spec = MatrixSpec::parse(Path::new("m.yaml"), GOOD).unwrap();
+    assert_eq!(spec.kernels[0].flavor, "cloud");
+    assert_eq!(spec.guest.memory_mib, 1024);
+    assert_eq!(spec.project.tests, Tests::Ignored);
+    assert_eq!(spec.llvm_versions(), [23, 22]);
+    assert_eq!((spec.llvm_suite(22), spec.llvm_suite(23)), ("one", "two"));
+}
+
+#[test]
+fn a_mistake_is_named_with_its_line_and_what_was_expected() {
+    refused(
+        "flavor: rt",
+        "flavour: rt",
+        "m.yaml:7: kernels[1]: unknown field `flavour`, expected one of `name`, `series`, `flavor`, `arches`\n  hint: did you mean `flavor`?",
+    );
+    refused(
+        "  x86_64: {",
+        "  x86-64: {",
+        "m.yaml:4: arches: unknown variant `x86-64`, expected one of `x86_64`, `aarch64`, `riscv64`\n  hint: did you mean `x86_64`?",
+    );
+    refused(
+        "series: \"6.1\"",
+        "series: six",
+        "m.yaml:6: kernels[0]: series `six` is neither `major.minor`, like `6.12`, nor `rc`",
+    );
+    refused("name: rc,", "name: \"6.1\",", "m.yaml:7: kernels: name `6.1` stands twice; expected a name for each row");
+    refused(
+        "name: rc,",
+        "name: ../rc,",
+        "m.yaml:7: kernels: name `../rc` cannot name a directory; expected letters, digits, and . - _ +",
+    );
+    refused("version: 23", "version: 22", "m.yaml:10: llvm: version `22` stands twice");
+    refused("version: 23", "version: 3", "m.yaml:10: llvm: version `3` is out of range: must be between 14 and 99");
+    refused(
+        "{kernel: rc,",
+        "{kernel: \"6.2\",",
+        "m.yaml:12: exclude: unknown kernel `6.2` (known: 6.1, rc)\n  hint: did you mean `6.1`?",
+    );
+    refused("llvm: 22,", "llvm: 21,", "m.yaml:12: exclude: unknown llvm `21` (known: 22, 23)");
+    refused(
+        "reason: too new",
+        "reason: ''",
+        "m.yaml:11: exclude: `reason` is empty; expected why these cells cannot work",
+    );
+    refused("test_timeout: 90s", "test_timeout: 0s", "m.yaml:1: `test_timeout` is `0s`; expected at least 1s");
+    refused(
+        "  - {name: \"6.1\", series: \"6.1\"}\n  - {name: rc, series: rc, flavor: rt}\n",
+        "  []\n",
+        "m.yaml:5: `kernels` is empty, so the matrix has 0 cells; expected at least one entry",
+    );
+}
