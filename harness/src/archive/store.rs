@@ -245,7 +245,16 @@ impl Store {
         let session = &self.inner.session;
         // In one step, so that nobody renames a tree of which half is removed.
         fs::rename(session, grave.join("abandoned")).map_err(StoreError::at("move", session))?;
-        lock::remove_tree(&grave).map_err(StoreError::at("remove", &grave))?;
+        // A thread that is unpacking holds on to its directory, and fills it until that is gone as well.
+        let mut tries = 1000;
+        while let Err(error) = lock::remove_tree(&grave) {
+            tries -= 1;
+            match error.kind() {
+                io::ErrorKind::NotFound if !grave.exists() => break,
+                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty if tries > 0 => {}
+                _ => return Err(StoreError::at("remove", &grave)(error)),
+            }
+        }
         let alive = session.with_extension("lock");
         fs::remove_file(&alive).map_err(StoreError::at("remove", &alive))
     }
