@@ -105,7 +105,7 @@ fn cores() -> usize {
 /// As many VMs as processors and free memory carry.
 ///
 /// A guest has several processors, so that code for several is tested, but its tests keep one busy at a time. Measured on
-/// 2 cores without KVM: two VMs of 2 processors each take 0.7 of the time of one after the other.
+/// 2 cores without KVM: two VMs of 2 processors each take 0.55 of the time of one after the other.
 fn vms_at_once(guest: &crate::matrix::GuestSpec) -> usize {
     let by_cores = cores();
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
