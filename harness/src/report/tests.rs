@@ -1,7 +1,5 @@
 //! Whole reports of whole runs, as files and as text.
 
-use std::time::{Duration, Instant};
-
 use super::*;
 use crate::matrix::Arch;
 use crate::report::text::WIDTH;
@@ -115,9 +113,9 @@ fn a_step_summary_grows() {
     assert_eq!(fs::read_to_string(path).unwrap(), "# one\n\n# two\n\n");
 }
 
-/// Check that a hundred thousand results, a third of them failures, are no work.
+/// Check that a hundred thousand results, a third of them failures, survive the round trip and fit GitHub's page.
 #[test]
-fn a_hundred_thousand_tests_are_written_and_read_at_once() {
+fn a_hundred_thousand_tests_are_written_and_read_back() {
     let names: Vec<String> = (0..1000).map(|index| format!("module::test_{index}")).collect();
     let cells = (0..100).map(|cell| {
         let tests = names.iter().enumerate().map(|(index, name)| match index % 3 {
@@ -128,13 +126,10 @@ fn a_hundred_thousand_tests_are_written_and_read_at_once() {
     });
     let run = fixture::run(cells.collect());
     let dir = tempfile::tempdir().unwrap();
-    let start = Instant::now();
     write_all(dir.path(), &run).unwrap();
     let read = json::read(&fs::read_to_string(dir.path().join("run.json")).unwrap()).unwrap();
     table(&read, Style::default());
     assert_eq!(read, run);
     let markdown = fs::metadata(dir.path().join("summary.md")).unwrap().len();
     assert!(markdown < 1 << 20, "{markdown} bytes are more than GitHub shows");
-    // Generous: the machine may be busy. It takes a fraction of that.
-    assert!(start.elapsed() < Duration::from_secs(20), "took {:?}", start.elapsed());
 }

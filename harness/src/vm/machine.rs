@@ -91,9 +91,9 @@ const fn platform(arch: Arch) -> Platform {
         Arch::X86_64 => Platform {
             machine: "q35,smbus=off,sata=off,vmport=off,hpet=off",
             tcg_cpu: "max",
-            // In turn: the emulation of processors side by side now and then runs code that the kernel has just patched
-            // (`Oops: int3` in sched_clock, seen with QEMU 7.2 under load). With a VM per processor of this machine it is also
-            // quicker: 0.74 of the time for the whole matrix on 2 cores, since a guest mostly keeps one processor busy.
+            // In turn: with a VM per processor of this machine the whole matrix took 34 s instead of 46 s on 2 cores, since a
+            // guest mostly keeps one processor busy. Side by side, boots under load now and then ended in `Oops: int3` in
+            // sched_clock; that this is a race of the emulation with code that the kernel patches is a guess.
             tcg_thread: "single",
             kvm_machine: "q35,smbus=off,sata=off,vmport=off",
             console: "ttyS0",
