@@ -2,7 +2,7 @@
 //!
 //! `matrix/matrix.yaml` explains every key by example; the doc comments here say what the code makes of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -10,8 +10,12 @@ use jiff::SignedDuration;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
+mod check;
+mod kernel;
+
+pub use self::kernel::KernelSpec;
+use super::Arch;
 use super::text::{self, SpecError};
-use super::{Arch, Series};
 
 /// The whole specification.
 #[derive(Clone, Debug, Deserialize)]
@@ -142,26 +146,6 @@ pub struct ArchSpec {
     pub boot_timeout: Option<SignedDuration>,
 }
 
-/// A row of the table.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KernelSpec {
-    /// The row's name.
-    pub name: String,
-    /// The series, `6.12`, whose newest release is meant, or `rc` for the newest release candidate.
-    pub series: Series,
-    /// The configuration, as the archive names it.
-    #[serde(default = "default_flavor")]
-    pub flavor: String,
-    /// The architectures; all of the matrix by default.
-    #[serde(default)]
-    pub arches: Option<BTreeSet<Arch>>,
-}
-
-fn default_flavor() -> String {
-    "cloud".into()
-}
-
 /// A column of the table.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -199,98 +183,6 @@ impl MatrixSpec {
         let spec: Self = text::parse(path, text)?;
         spec.check(path, text)?;
         Ok(spec)
-    }
-
-    fn check(&self, path: &Path, text: &str) -> Result<(), SpecError> {
-        let refuse = |value: &str, nth, message: String| Err(text::error_at(path, text, value, nth, message));
-        for (key, empty) in
-            [("arches", self.arches.is_empty()), ("kernels", self.kernels.is_empty()), ("llvm", self.llvm.is_empty())]
-        {
-            if empty {
-                return refuse(
-                    key,
-                    0,
-                    format!("`{key}` is empty, so the matrix has 0 cells; expected at least one entry"),
-                );
-            }
-        }
-        let mut names = BTreeSet::new();
-        for kernel in &self.kernels {
-            let name = &kernel.name;
-            let plain = |c: char| c.is_ascii_alphanumeric() || ".-_+".contains(c);
-            if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-                return refuse(
-                    name,
-                    0,
-                    format!("kernels: name `{name}` cannot name a directory; expected letters, digits, and . - _ +"),
-                );
-            }
-            if !names.insert(name.as_str()) {
-                return refuse(name, 1, format!("kernels: name `{name}` stands twice; expected a name for each row"));
-            }
-            for arch in kernel.arches.iter().flatten() {
-                if !self.arches.contains_key(arch) {
-                    return refuse(
-                        name,
-                        0,
-                        format!(
-                            "kernels: `{name}`: arch `{arch}` is not among `arches` (known: {})",
-                            list(self.arches.keys())
-                        ),
-                    );
-                }
-            }
-        }
-        let mut releases = BTreeSet::new();
-        for llvm in &self.llvm {
-            let version = llvm.version.to_string();
-            if !(14..=99).contains(&llvm.version) {
-                return refuse(
-                    &version,
-                    0,
-                    format!("llvm: version `{version}` is out of range: must be between 14 and 99"),
-                );
-            }
-            if !releases.insert(llvm.version) {
-                return refuse(&version, 1, format!("llvm: version `{version}` stands twice"));
-            }
-        }
-        for row in &self.exclude {
-            if row.reason.trim().is_empty() {
-                return refuse("exclude", 0, "exclude: `reason` is empty; expected why these cells cannot work".into());
-            }
-            if let Some(name) = row.kernel.as_deref().filter(|name| !names.contains(name)) {
-                let mut error = text::error_at(
-                    path,
-                    text,
-                    name,
-                    0,
-                    format!("exclude: unknown kernel `{name}` (known: {})", list(&names)),
-                );
-                error.hint = text::nearest(name, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
-                return Err(error);
-            }
-            if let Some(version) = row.llvm.filter(|version| !releases.contains(version)) {
-                return refuse(
-                    &version.to_string(),
-                    0,
-                    format!("exclude: unknown llvm `{version}` (known: {})", list(&releases)),
-                );
-            }
-        }
-        if self.guest.vcpus == 0 || self.guest.memory_mib < 128 {
-            return refuse("guest", 0, "guest: expected at least 1 vcpu and 128 MiB of memory".into());
-        }
-        for (key, timeout) in
-            [("test_timeout", self.project.test_timeout), ("build_timeout", self.project.build_timeout)]
-                .into_iter()
-                .chain(self.arches.values().filter_map(|arch| Some(("boot_timeout", arch.boot_timeout?))))
-        {
-            if timeout < SignedDuration::from_secs(1) {
-                return refuse(key, 0, format!("`{key}` is `{timeout:#}`; expected at least 1s"));
-            }
-        }
-        Ok(())
     }
 
     /// The LLVM releases, newest first.
