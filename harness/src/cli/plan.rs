@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::PlanArgs;
 use super::failure::Failure;
-use crate::matrix::{Arch, Cell, Plan};
+use crate::matrix::{Cell, Plan};
 use crate::project::Project;
 
 /// A cell with what its kernel is pinned to.
@@ -18,7 +18,7 @@ struct Row<'a> {
 
 pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
     let project = Project::load(args.matrix.matrix.as_deref())?;
-    let plan = Plan::expand(&project.spec, &args.filter.filter(), Arch::host())?;
+    let plan = Plan::expand(&project.spec, &args.filter.filter())?;
     let rows: Vec<Row<'_>> = plan.cells().iter().map(|cell| row(&project, cell)).collect();
     if args.json {
         let json = serde_json::to_string_pretty(&rows).map_err(|error| Failure::Broken(error.to_string()))?;
