@@ -38,12 +38,10 @@ pub struct TestExecutable {
 #[derive(Debug, Error)]
 pub enum BundleError {
     /// Cargo failed, which is most likely the compiler's verdict on the project.
-    #[error("cannot compile the tests of `{package}` with LLVM {llvm}: {message}\n  log: {}", log.display())]
+    #[error("cannot compile the tests of `{package}`: {message}\n  log: {}", log.display())]
     Compile {
         /// The cargo package.
         package: String,
-        /// The LLVM release.
-        llvm: u32,
         /// The first errors that were printed.
         message: String,
         /// Everything that was printed.
@@ -103,7 +101,6 @@ pub async fn build(
         let printed = std::fs::read(log).unwrap_or_default();
         return Err(BundleError::Compile {
             package: project.package.clone(),
-            llvm: toolchain.clang.llvm,
             message: first_errors(&String::from_utf8_lossy(&printed)),
             log: log.to_owned(),
         });
@@ -144,7 +141,8 @@ fn cargo() -> Command {
 
 /// What a person needs of a failed build's output: the lines with errors, few of them.
 fn first_errors(printed: &str) -> String {
-    let errors: Vec<&str> = printed.lines().map(str::trim).filter(|line| line.starts_with("error")).take(5).collect();
+    let is_error = |line: &&str| line.starts_with("error") || line.contains(" error: ");
+    let errors: Vec<&str> = printed.lines().map(str::trim).filter(is_error).take(5).collect();
     match errors.as_slice() {
         [] => printed.lines().last().unwrap_or("cargo printed nothing").to_owned(),
         errors => errors.join("\n    "),

@@ -116,7 +116,7 @@ async fn sysroot(
 /// Links to the static libraries of `sysroot`.
 fn static_libraries(store: &Store, sysroot: &Path, arch: Arch) -> Result<PathBuf, StoreError> {
     let from = sysroot.join("usr/lib").join(arch.multiarch());
-    let key = Key::new("static-libraries-2", [from.display().to_string()]);
+    let key = Key::new("static-libraries-3", [from.display().to_string()]);
     store.derive(&key, &format!("static libelf and zlib for {arch}"), |directory| {
         let zlib = directory.join("libz.a");
         std::os::unix::fs::symlink(from.join("libz.a"), &zlib).map_err(StoreError::at("link", &zlib))?;
@@ -125,8 +125,9 @@ fn static_libraries(store: &Store, sysroot: &Path, arch: Arch) -> Result<PathBuf
         if !zstd.is_file() {
             return std::os::unix::fs::symlink(from.join("libelf.a"), &libelf).map_err(StoreError::at("link", &libelf));
         }
-        // Newer libelf calls zstd, which who links with libelf does not know: a linker script names both.
-        let both = format!("GROUP ( {} {} )\n", from.join("libelf.a").display(), zstd.display());
-        fs::write(&libelf, both).map_err(StoreError::at("write", &libelf))
+        // Newer libelf calls zstd, which who links with libelf does not know: a linker script names all. zlib comes first,
+        // because libelf has a `crc32` too (elfutils 0.193), and two are one too many.
+        let all = ["libz.a", "libelf.a", "libzstd.a"].map(|library| from.join(library).display().to_string());
+        fs::write(&libelf, format!("GROUP ( {} )\n", all.join(" "))).map_err(StoreError::at("write", &libelf))
     })
 }
