@@ -65,8 +65,9 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         return Err(Failure::Interrupted);
     }
     let ran = outcome.cells.iter().any(|cell| !cell.tests().is_empty());
-    let all_came_to_their_end = outcome.cells.iter().all(|cell| cell.verdict() == Verdict::NotRun);
-    if !args.tests.is_empty() && !ran && all_came_to_their_end {
+    let mut attempted = outcome.cells.iter().filter(|cell| !cell.attempts.is_empty()).peekable();
+    let any_was_attempted = attempted.peek().is_some();
+    if !args.tests.is_empty() && !ran && any_was_attempted && attempted.all(|cell| cell.verdict() == Verdict::NotRun) {
         let globs = args.tests.join("`, `");
         return Err(Failure::Usage(format!(
             "--test `{globs}` matches no test\n  hint: `ukci run` without it names them all"

@@ -91,7 +91,7 @@ async fn rustup_adds(archive: &Archive, root: &Path, arch: Arch) -> Result<(), S
     let rustup = program::on_path("rustup").ok_or("no `rustup` on the PATH")?;
     archive.progress().warn(&format!("Rust's standard library for {arch} is missing; rustup adds it"));
     let command = Command::new(rustup).args(["target", "add", arch.rust_target()]).current_dir(root).capture();
-    command.run(DOWNLOAD).await.map(drop).map_err(|error| format!("rustup: {error}"))
+    command.run(DOWNLOAD).await.map(drop).map_err(|error| error.to_string())
 }
 
 /// The archive's compiler with its standard libraries for this machine and for `arch`.
@@ -107,22 +107,21 @@ fn unpack(archive: &Archive, suite: &str, arch: Arch) -> Result<PathBuf, Toolcha
     let host = Arch::host().unwrap_or(Arch::X86_64);
     let failed = |source| ToolchainError::Archive { what: "Rust".into(), source };
     let missing = |arch| ToolchainError::NoRustPackage { arch, suite: suite.to_owned() };
-    let without = ["gcc", "binutils", "libc6-dev", "libstd-rust-web-dev"];
+    let without = ["gcc", "binutils", "libc6-dev"];
     let (packages, compiler) = archive.closure_tree(&[suite], host, &["rustc-web"], &without).map_err(failed)?;
     let version = packages.first().map(|package| upstream(&package.version)).ok_or_else(|| missing(host))?;
-    let library = |arch| -> Result<PathBuf, ToolchainError> {
-        let offered = archive.index(suite, arch).and_then(|index| Ok(index.newest("libstd-rust-web-dev")?));
-        // The compiler refuses the library of another release.
-        let fitting = offered.map_err(failed)?.filter(|package| upstream(&package.version) == version);
-        archive.tree(&[fitting.ok_or_else(|| missing(arch))?]).map_err(failed)
-    };
-    let libraries = [(host, library(host)?), (arch, library(arch)?)];
+    let offered = archive.index(suite, arch).and_then(|index| Ok(index.newest("libstd-rust-web-dev")?));
+    // The compiler refuses the library of another release.
+    let fitting = offered.map_err(failed)?.filter(|package| upstream(&package.version) == version);
+    let library = archive.tree(&[fitting.ok_or_else(|| missing(arch))?]).map_err(failed)?;
+    // The compiler comes with the library for this machine.
+    let libraries = [(host, &compiler), (arch, &library)];
     // A compiler looks for the standard libraries of all architectures below one directory.
     let key = Key::new("rust-sysroot", libraries.each_ref().map(|(_, tree)| tree.display().to_string()));
     let sysroot = archive.store().derive(&key, &format!("Rust {version} for {arch}"), |directory| {
         let rustlib = directory.join("lib/rustlib");
         std::fs::create_dir_all(&rustlib).map_err(StoreError::at("make", &rustlib))?;
-        for (arch, tree) in &libraries {
+        for (arch, tree) in libraries {
             let (from, link) =
                 (tree.join("usr/lib/rustlib").join(arch.rust_target()), rustlib.join(arch.rust_target()));
             std::os::unix::fs::symlink(from, &link).map_err(StoreError::at("link", &link))?;

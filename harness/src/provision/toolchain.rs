@@ -77,7 +77,7 @@ pub enum ToolchainError {
         suite: String,
     },
     /// No way led to a standard library.
-    #[error("no Rust standard library for {arch}: {rustup}; {archive}")]
+    #[error("no Rust standard library for {arch}\n  rustup: {rustup}\n  the archive: {archive}")]
     NoRust {
         /// The architecture.
         arch: Arch,
