@@ -13,6 +13,7 @@ use crate::archive::Settings;
 use crate::matrix::{Arch, Filter, Plan};
 use crate::project::Project;
 use crate::provision::program;
+use crate::provision::rust::has_std;
 use crate::provision::{AccelWish, Provisioner, in_background, qemu};
 use crate::vm::machine::Accel;
 
@@ -56,6 +57,8 @@ pub(super) async fn doctor(args: DoctorArgs) -> Result<u8, Failure> {
     findings.push(archive(&workshop).await);
     for &arch in workshop.project.spec.arches.keys() {
         findings.push(emulator(arch).await);
+        findings.push(rust(&workshop.project, arch).await);
+        findings.extend(linker(&workshop.project, arch));
     }
     findings.push(kvm(&workshop).await);
     findings.extend(workshop.project.spec.llvm_versions().into_iter().map(|llvm| clang(&workshop.project, llvm)));
@@ -123,6 +126,31 @@ async fn emulator(arch: Arch) -> Finding {
         Ok(qemu) => finding(what, State::Ok, format!("{} at {}", qemu.version, qemu.program.display())),
         Err(reason) => finding(what, State::Fallback, format!("{reason}; the archive's copy is used")),
     }
+}
+
+/// Where Rust's standard library for `arch` comes from; doctor itself adds none.
+async fn rust(project: &Project, arch: Arch) -> Finding {
+    let what = format!("Rust {arch}");
+    match has_std(&project.root, arch).await {
+        Ok(true) => finding(what, State::Ok, "the standard library is installed"),
+        Ok(false) if program::on_path("rustup").is_some() => {
+            finding(what, State::Fallback, format!("rustup adds `{}` when it is needed", arch.rust_target()))
+        }
+        Ok(false) => {
+            let suite = &project.spec.archive.tools;
+            finding(what, State::Fallback, format!("no rustup; the compiler and library of `{suite}` are used"))
+        }
+        Err(error) => finding(what, State::Missing, error.to_string()).hint("install Rust with rustup"),
+    }
+}
+
+/// What compiles C for a foreign architecture, and links.
+fn linker(project: &Project, arch: Arch) -> Option<Finding> {
+    let Project { spec, .. } = project;
+    let llvm = spec.llvm_versions().last().copied()?;
+    let found =
+        format!("clang {llvm} and lld of `{}`, libraries of `{}`", spec.llvm_suite(llvm), spec.sysroot_suite(arch));
+    (Arch::host() != Some(arch)).then(|| finding(format!("C {arch}"), State::Fallback, found))
 }
 
 /// Whether KVM works, found as `ukci run` finds it.

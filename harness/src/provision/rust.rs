@@ -77,8 +77,11 @@ async fn ask(rustc: &Path, root: &Path, arguments: &[&str]) -> Result<String, Pr
     Ok(String::from_utf8_lossy(&finished.stdout).trim().to_owned())
 }
 
-/// Whether the machine's compiler has a standard library for `arch`.
-async fn has_std(root: &Path, arch: Arch) -> Result<bool, ProcessError> {
+/// Whether the compiler that the project in `root` uses on this machine has a standard library for `arch`.
+///
+/// # Errors
+/// When there is no compiler.
+pub async fn has_std(root: &Path, arch: Arch) -> Result<bool, ProcessError> {
     let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     let directory = ask(&rustc, root, &["--print", "target-libdir", "--target", arch.rust_target()]).await?;
     let is_std = |name: &str| name.starts_with("libstd-") && name.ends_with(".rlib");
