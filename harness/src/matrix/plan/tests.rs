@@ -1,0 +1,118 @@
+//! Tests of the plan.
+
+use std::path::Path;
+
+use super::*;
+use crate::matrix::ExpectedTimes;
+
+fn spec() -> MatrixSpec {
+    let text = "\
+project: {directory: .., package: tracer}
+archive: {kernels: [one], tools: one, sysroot: one}
+arches: {x86_64: {}, riscv64: {}}
+kernels:
+  - {name: '5.10', series: '5.10', arches: [x86_64]}
+  - {name: '6.1', series: '6.1'}
+  - {name: '6.12', series: '6.12'}
+llvm: [{version: 22}, {version: 23}]
+exclude:
+  - {kernel: '6.1', llvm: 23, reason: known bad}
+";
+    MatrixSpec::parse(Path::new("m.yaml"), text).unwrap()
+}
+
+fn ids(filter: &Filter) -> Result<Vec<String>, String> {
+    let plan = Plan::expand(&spec(), filter, Some(Arch::X86_64)).map_err(|error| error.to_string())?;
+    Ok(plan.cells().iter().map(|cell| cell.id.clone()).collect())
+}
+
+#[test]
+fn every_cell_is_in_the_plan_and_those_that_cannot_run_say_why() {
+    let plan = Plan::expand(&spec(), &Filter::default(), Some(Arch::X86_64)).unwrap();
+    let cells: Vec<_> = plan.cells().iter().map(|cell| (cell.id.as_str(), cell.not_run.as_deref())).collect();
+    assert_eq!(
+        cells,
+        [
+            ("x86_64/5.10/llvm23", None),
+            ("x86_64/5.10/llvm22", None),
+            ("x86_64/6.1/llvm23", Some("known bad")),
+            ("x86_64/6.1/llvm22", None),
+            ("x86_64/6.12/llvm23", None),
+            ("x86_64/6.12/llvm22", None),
+            ("riscv64/6.1/llvm23", Some("known bad")),
+            ("riscv64/6.1/llvm22", Some("no cross toolchain for riscv64 on this machine")),
+            ("riscv64/6.12/llvm23", Some("no cross toolchain for riscv64 on this machine")),
+            ("riscv64/6.12/llvm22", Some("no cross toolchain for riscv64 on this machine")),
+        ]
+    );
+    let jobs: Vec<_> = plan.jobs().iter().map(|job| (job.id.as_str(), job.llvm.as_slice())).collect();
+    assert_eq!(jobs, [("x86_64/5.10", &[23, 22][..]), ("x86_64/6.1", &[22]), ("x86_64/6.12", &[23, 22])]);
+}
+
+#[test]
+fn filters_keep_what_they_name() {
+    let kernels =
+        |names: &[&str]| Filter { kernels: names.iter().map(ToString::to_string).collect(), ..Filter::default() };
+    let filter = Filter { llvm: vec![22], arches: vec![Arch::X86_64], ..kernels(&["6.*"]) };
+    assert_eq!(ids(&filter).unwrap(), ["x86_64/6.1/llvm22", "x86_64/6.12/llvm22"]);
+    assert_eq!(ids(&kernels(&["6.1", "6.1"])).unwrap().len(), 4);
+}
+
+#[test]
+fn a_filter_that_matches_nothing_says_what_there_is() {
+    let kernel = Filter { kernels: vec!["6.112".into()], ..Filter::default() };
+    assert_eq!(
+        ids(&kernel).unwrap_err(),
+        "--kernel `6.112` matches no kernel (known: 5.10, 6.1, 6.12)\n  hint: did you mean `6.12`?"
+    );
+    let arch = Filter { arches: vec![Arch::Aarch64], ..Filter::default() };
+    assert_eq!(ids(&arch).unwrap_err(), "--arch `aarch64` is not in the matrix (known: x86_64, riscv64)");
+    let llvm = Filter { llvm: vec![21], ..Filter::default() };
+    assert_eq!(ids(&llvm).unwrap_err(), "--llvm `21` is not in the matrix (known: 23, 22)");
+    let nothing = Filter { kernels: vec!["5.10".into()], arches: vec![Arch::Riscv64], ..Filter::default() };
+    assert_eq!(
+        ids(&nothing).unwrap_err(),
+        "the filters leave no cell of the matrix\n  hint: `ukci plan` lists the cells"
+    );
+    let glob = Filter { kernels: vec!["6[".into()], ..Filter::default() };
+    assert_eq!(ids(&glob).unwrap_err(), "`6[` is not a glob: unclosed character class; missing ']'");
+}
+
+fn host_plan(filter: &Filter) -> Plan {
+    Plan::expand(&spec(), filter, Some(Arch::X86_64)).unwrap()
+}
+
+#[test]
+fn the_shards_are_the_whole_plan() {
+    let plan = host_plan(&Filter::default());
+    let times = ExpectedTimes::default();
+    for of in 1..=3 {
+        let shards: Vec<Plan> = (1..=of).map(|index| plan.keep(Shard { index, of }, &times).unwrap()).collect();
+        let mut cells: Vec<&Cell> = shards.iter().flat_map(Plan::cells).collect();
+        cells.sort_by_key(|cell| plan.cells().iter().position(|other| other == *cell));
+        assert_eq!(cells, plan.cells().iter().collect::<Vec<_>>());
+        assert_eq!(shards.iter().map(|shard| shard.jobs().len()).sum::<usize>(), plan.jobs().len());
+        for (place, shard) in shards.iter().enumerate() {
+            assert_eq!(shard.shard(), Some(Shard { index: place + 1, of }));
+            assert_eq!(shard.whole_fingerprint(), plan.whole_fingerprint());
+            assert_eq!(shard.whole_cells(), 10);
+        }
+    }
+}
+
+#[test]
+fn the_fingerprint_tells_plans_apart() {
+    let narrow = host_plan(&Filter { llvm: vec![22], ..Filter::default() });
+    assert_ne!(narrow.whole_fingerprint(), host_plan(&Filter::default()).whole_fingerprint());
+    assert_eq!(narrow.whole_fingerprint().len(), 64);
+}
+
+#[test]
+fn a_shard_beyond_the_jobs_is_refused() {
+    let error = host_plan(&Filter::default()).keep(Shard { index: 5, of: 5 }, &ExpectedTimes::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--shard `5/5`: the plan has only 3 VMs, so there is no shard beyond 3\n  hint: `ukci plan --format github \
+         --shards 5` lists the shards that there are"
+    );
+}
