@@ -25,7 +25,7 @@ pub(super) async fn update(args: UpdateArgs) -> Result<u8, Failure> {
             let mut lock = KernelLock::empty();
             for &arch in project.spec.arches.keys() {
                 for row in &project.spec.kernels {
-                    if row.arches.as_ref().is_some_and(|arches| !arches.contains(&arch)) {
+                    if !project.spec.wants(row, arch) {
                         continue;
                     }
                     match kernel::resolve(&archive, &project.spec, row, arch) {

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Arch, KernelSpec, MatrixSpec, Shard};
+use super::spec::Ruling;
+use super::{Arch, ExpectedTimes, KernelSpec, MatrixSpec, Shard};
 
 mod error;
 mod filter;
@@ -25,6 +26,8 @@ pub struct Cell {
     pub llvm: u32,
     /// Why it does not run; `None` for a cell that runs.
     pub not_run: Option<String>,
+    /// Why the matrix lets it run although it would be left out; `None` for a cell that needs no such reason.
+    pub included: Option<String>,
 }
 
 /// One VM: a kernel of an architecture, and the cells that run in it.
@@ -57,42 +60,30 @@ struct Whole {
 }
 
 impl Plan {
-    /// Expands `spec` and keeps what `filter` asks for. A cell that cannot run on this machine, whose architecture is
-    /// `host`, stays in the plan and says why.
+    /// Expands `spec` and keeps what `filter` asks for. A cell that the matrix leaves out, or that cannot run on this
+    /// machine, whose architecture is `host`, stays in the plan and says why.
     ///
     /// # Errors
     /// When a filter matches nothing.
     pub fn expand(spec: &MatrixSpec, filter: &Filter, host: Option<Arch>) -> Result<Self, PlanError> {
-        let chosen = filter.check(spec)?;
+        let axes = filter.apply(spec)?;
         let mut cells = Vec::new();
         let mut jobs = Vec::new();
-        for &arch in spec.arches.keys().filter(|arch| filter.arches.is_empty() || filter.arches.contains(arch)) {
-            for kernel in spec.kernels.iter().filter(|kernel| chosen.contains(kernel.name.as_str())) {
-                if kernel.arches.as_ref().is_some_and(|arches| !arches.contains(&arch)) {
-                    continue;
-                }
+        for &arch in &axes.arches {
+            let cannot = (host != Some(arch)).then(|| format!("no cross toolchain for {arch} on this machine"));
+            for kernel in spec.kernels.iter().filter(|kernel| axes.kernels.contains(kernel.name.as_str())) {
                 let mut releases = Vec::new();
-                for llvm in spec.llvm_versions() {
-                    if !filter.llvm.is_empty() && !filter.llvm.contains(&llvm) {
-                        continue;
-                    }
-                    let not_run = spec
-                        .exclude
-                        .iter()
-                        .find(|row| {
-                            row.arch.is_none_or(|excluded| excluded == arch)
-                                && row.kernel.as_ref().is_none_or(|excluded| *excluded == kernel.name)
-                                && row.llvm.is_none_or(|excluded| excluded == llvm)
-                        })
-                        .map(|row| row.reason.clone())
-                        .or_else(|| {
-                            (host != Some(arch)).then(|| format!("no cross toolchain for {arch} on this machine"))
-                        });
+                for &llvm in &axes.llvm {
+                    let (not_run, included) = match spec.ruling(kernel, arch, llvm) {
+                        Ruling::Runs => (cannot.clone(), None),
+                        Ruling::Included(reason) => (cannot.clone(), Some(reason)),
+                        Ruling::LeftOut(reason) => (Some(reason), None),
+                    };
                     if not_run.is_none() {
                         releases.push(llvm);
                     }
                     let id = format!("{arch}/{}/llvm{llvm}", kernel.name);
-                    cells.push(Cell { id, arch, kernel: kernel.name.clone(), llvm, not_run });
+                    cells.push(Cell { id, arch, kernel: kernel.name.clone(), llvm, not_run, included });
                 }
                 if !releases.is_empty() {
                     let id = format!("{arch}/{}", kernel.name);
@@ -101,7 +92,7 @@ impl Plan {
             }
         }
         if cells.is_empty() {
-            return Err(PlanError::Nothing);
+            return Err(PlanError::Nothing { set: filter.set.clone() });
         }
         let whole = Whole { fingerprint: fingerprint(&cells), cells: cells.len() };
         Ok(Self { cells, jobs, shard: None, whole })
@@ -117,6 +108,12 @@ impl Plan {
     #[must_use]
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
+    }
+
+    /// How long its VMs are expected to live, one after another, in seconds.
+    #[must_use]
+    pub fn expected_seconds(&self, times: &ExpectedTimes) -> f64 {
+        self.jobs.iter().map(|job| times.of_job(job)).sum()
     }
 
     /// Which shard of the plan this is; `None` for the whole plan.

@@ -15,16 +15,20 @@ pub struct Shard {
     pub of: usize,
 }
 
+impl Shard {
+    /// As many shards as there can be: GitHub Actions makes no more jobs of one `strategy.matrix`.
+    pub const MOST: u16 = 256;
+}
+
 impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        /// As many jobs as GitHub Actions makes of one matrix.
-        const MOST: usize = 256;
         let numbers = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
         let (index, of) = numbers.ok_or("expected `i/n`, like `1/3` for the first of three")?;
-        if !(1..=MOST).contains(&of) {
-            return Err(format!("expected 1 to {MOST} shards, found {of}"));
+        let most = Self::MOST;
+        if !(1..=usize::from(most)).contains(&of) {
+            return Err(format!("expected 1 to {most} shards, found {of}"));
         }
         if !(1..=of).contains(&index) {
             return Err(format!("expected a shard from 1 to {of}, found {index}"));
@@ -48,7 +52,7 @@ impl Plan {
     pub fn keep(&self, shard: Shard, times: &ExpectedTimes) -> Result<Self, PlanError> {
         let mut shards = self.split(shard.of, times);
         if shard.index > shards.len() {
-            return Err(PlanError::EmptyShard { given: shard, jobs: self.jobs().len(), shards: shards.len() });
+            return Err(PlanError::EmptyShard { given: shard, jobs: self.jobs().len(), most: shards.len() });
         }
         Ok(shards.swap_remove(shard.index - 1))
     }

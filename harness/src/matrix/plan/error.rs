@@ -33,18 +33,31 @@ pub enum PlanError {
         /// What there is.
         known: String,
     },
+    /// A set that the matrix does not have.
+    #[error("--set `{given}` is not in the matrix ({}){}", if known.is_empty() { "it has no `sets`".to_owned() } else { format!("known: {known}") }, hint.as_ref().map(|name| format!("\n  hint: did you mean `{name}`?")).unwrap_or_default())]
+    UnknownSet {
+        /// What was given.
+        given: String,
+        /// What there is.
+        known: String,
+        /// What may have been meant.
+        hint: Option<String>,
+    },
     /// Each filter matches something, all of them together nothing.
-    #[error("the filters leave no cell of the matrix\n  hint: `ukci plan` lists the cells")]
-    Nothing,
+    #[error("the filters leave no cell of {}\n  hint: `ukci plan{}` lists the cells", set.as_ref().map_or("the matrix".to_owned(), |set| format!("set `{set}`")), set.as_ref().map(|set| format!(" --set {set}")).unwrap_or_default())]
+    Nothing {
+        /// The set that was given.
+        set: Option<String>,
+    },
     /// A shard that has nothing to do.
-    #[error("--shard `{given}`: the plan has only {jobs} VM{}, so there is no shard beyond {shards}\n  hint: `ukci plan --format github --shards {}` lists the shards that there are", if *jobs == 1 { "" } else { "s" }, given.of)]
+    #[error("--shard `{given}`: the plan has {jobs} VM{}, and a shard has at least one\n  hint: `--shard` takes at most `{most}/{most}` here", if *jobs == 1 { "" } else { "s" })]
     EmptyShard {
         /// What was given.
         given: Shard,
         /// The jobs of the plan.
         jobs: usize,
         /// The shards that have something to do, or at least the first.
-        shards: usize,
+        most: usize,
     },
     /// A malformed glob.
     #[error("`{given}` is not a glob: {reason}")]

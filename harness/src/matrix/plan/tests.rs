@@ -5,8 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::matrix::ExpectedTimes;
 
-fn spec() -> MatrixSpec {
-    let text = "\
+const SPEC: &str = "\
 project: {directory: .., package: tracer}
 archive: {kernels: [one], tools: one, sysroot: one}
 arches: {x86_64: {}, riscv64: {}}
@@ -17,8 +16,14 @@ kernels:
 llvm: [{version: 22}, {version: 23}]
 exclude:
   - {kernel: '6.1', llvm: 23, reason: known bad}
+sets:
+  pr: {kernels: ['5.*', '6.12'], arches: [x86_64], llvm: [newest]}
+  old: {llvm: [oldest]}
+  full: {}
 ";
-    MatrixSpec::parse(Path::new("m.yaml"), text).unwrap()
+
+fn spec() -> MatrixSpec {
+    MatrixSpec::parse(Path::new("m.yaml"), SPEC).unwrap()
 }
 
 fn ids(filter: &Filter) -> Result<Vec<String>, String> {
@@ -39,6 +44,8 @@ fn every_cell_is_in_the_plan_and_those_that_cannot_run_say_why() {
             ("x86_64/6.1/llvm22", None),
             ("x86_64/6.12/llvm23", None),
             ("x86_64/6.12/llvm22", None),
+            ("riscv64/5.10/llvm23", Some("the matrix keeps kernel `5.10` to x86_64")),
+            ("riscv64/5.10/llvm22", Some("the matrix keeps kernel `5.10` to x86_64")),
             ("riscv64/6.1/llvm23", Some("known bad")),
             ("riscv64/6.1/llvm22", Some("no cross toolchain for riscv64 on this machine")),
             ("riscv64/6.12/llvm23", Some("no cross toolchain for riscv64 on this machine")),
@@ -59,6 +66,58 @@ fn filters_keep_what_they_name() {
 }
 
 #[test]
+fn a_set_is_a_part_of_the_matrix_that_filters_narrow() {
+    let of_set = |set: &str| Filter { set: Some(set.into()), ..Filter::default() };
+    assert_eq!(ids(&of_set("pr")).unwrap(), ["x86_64/5.10/llvm23", "x86_64/6.12/llvm23"]);
+    assert_eq!(ids(&Filter { kernels: vec!["6.*".into()], ..of_set("pr") }).unwrap(), ["x86_64/6.12/llvm23"]);
+    assert_eq!(ids(&of_set("full")).unwrap(), ids(&Filter::default()).unwrap());
+    assert!(ids(&of_set("old")).unwrap().iter().all(|id| id.ends_with("/llvm22")));
+    // The newest of the matrix, not the newest of those that were asked for.
+    assert!(ids(&Filter { llvm: vec![22], ..of_set("pr") }).is_err());
+}
+
+/// Check that an `include` row wins over an `exclude` row and over a kernel's `arches`, and that its reason is told.
+#[test]
+fn what_is_included_runs_although_it_is_left_out() {
+    let rows = "include:
+  - {kernel: '6.1', arch: x86_64, llvm: 23, reason: to see whether it is still bad}
+  - {kernel: '5.10', arch: riscv64, reason: a board has it}
+";
+    let spec = MatrixSpec::parse(Path::new("m.yaml"), &format!("{SPEC}{rows}")).unwrap();
+    let plan = Plan::expand(&spec, &Filter::default(), Some(Arch::X86_64)).unwrap();
+    let told: Vec<_> =
+        plan.cells().iter().filter_map(|cell| Some((cell.id.as_str(), cell.included.as_deref()?))).collect();
+    let board = |id| (id, "a board has it");
+    assert_eq!(
+        told,
+        [
+            ("x86_64/6.1/llvm23", "to see whether it is still bad"),
+            board("riscv64/5.10/llvm23"),
+            board("riscv64/5.10/llvm22")
+        ]
+    );
+    let job = plan.jobs().iter().find(|job| job.id == "x86_64/6.1").unwrap();
+    assert_eq!(job.llvm, [23, 22]);
+    // Included by the matrix, and yet this machine cannot.
+    let cell = plan.cells().iter().find(|cell| cell.id == "riscv64/5.10/llvm22").unwrap();
+    assert_eq!(cell.not_run.as_deref(), Some("no cross toolchain for riscv64 on this machine"));
+    assert!(spec.wants(&spec.kernels[0], Arch::Riscv64));
+    assert!(!self::spec().wants(&spec.kernels[0], Arch::Riscv64));
+}
+
+#[test]
+fn a_matrix_whose_cells_are_all_excluded_still_lists_them() {
+    let all = SPEC.replace("{kernel: '6.1', llvm: 23, reason: known bad}", "{reason: a holiday}");
+    let spec = MatrixSpec::parse(Path::new("m.yaml"), &all).unwrap();
+    let plan = Plan::expand(&spec, &Filter::default(), Some(Arch::X86_64)).unwrap();
+    assert_eq!((plan.cells().len(), plan.jobs().len()), (12, 0));
+    assert!(plan.cells().iter().all(|cell| cell.not_run.as_deref() == Some("a holiday")));
+    // They belong to the first shard.
+    let first = plan.keep(Shard { index: 1, of: 2 }, &ExpectedTimes::default()).unwrap();
+    assert_eq!(first.cells(), plan.cells());
+}
+
+#[test]
 fn a_filter_that_matches_nothing_says_what_there_is() {
     let kernel = Filter { kernels: vec!["6.112".into()], ..Filter::default() };
     assert_eq!(
@@ -69,10 +128,14 @@ fn a_filter_that_matches_nothing_says_what_there_is() {
     assert_eq!(ids(&arch).unwrap_err(), "--arch `aarch64` is not in the matrix (known: x86_64, riscv64)");
     let llvm = Filter { llvm: vec![21], ..Filter::default() };
     assert_eq!(ids(&llvm).unwrap_err(), "--llvm `21` is not in the matrix (known: 23, 22)");
-    let nothing = Filter { kernels: vec!["5.10".into()], arches: vec![Arch::Riscv64], ..Filter::default() };
+    let of_set = |set: &str| Filter { set: Some(set.into()), ..Filter::default() };
     assert_eq!(
-        ids(&nothing).unwrap_err(),
-        "the filters leave no cell of the matrix\n  hint: `ukci plan` lists the cells"
+        ids(&of_set("ful")).unwrap_err(),
+        "--set `ful` is not in the matrix (known: full, old, pr)\n  hint: did you mean `full`?"
+    );
+    assert_eq!(
+        ids(&Filter { kernels: vec!["6.1".into()], ..of_set("pr") }).unwrap_err(),
+        "the filters leave no cell of set `pr`\n  hint: `ukci plan --set pr` lists the cells"
     );
     let glob = Filter { kernels: vec!["6[".into()], ..Filter::default() };
     assert_eq!(ids(&glob).unwrap_err(), "`6[` is not a glob: unclosed character class; missing ']'");
@@ -95,7 +158,7 @@ fn the_shards_are_the_whole_plan() {
         for (place, shard) in shards.iter().enumerate() {
             assert_eq!(shard.shard(), Some(Shard { index: place + 1, of }));
             assert_eq!(shard.whole_fingerprint(), plan.whole_fingerprint());
-            assert_eq!(shard.whole_cells(), 10);
+            assert_eq!(shard.whole_cells(), 12);
         }
     }
 }
@@ -112,7 +175,6 @@ fn a_shard_beyond_the_jobs_is_refused() {
     let error = host_plan(&Filter::default()).keep(Shard { index: 5, of: 5 }, &ExpectedTimes::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "--shard `5/5`: the plan has only 3 VMs, so there is no shard beyond 3\n  hint: `ukci plan --format github \
-         --shards 5` lists the shards that there are"
+        "--shard `5/5`: the plan has 3 VMs, and a shard has at least one\n  hint: `--shard` takes at most `3/3` here"
     );
 }
