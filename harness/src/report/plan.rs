@@ -127,3 +127,34 @@ fn summary(plan: &Plan, expected_seconds: f64) -> String {
     let expected = text::seconds(expected_seconds);
     format!("{shard}{cells} in {vms}{waiting} · about {expected}, one VM after another\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::matrix::{Filter, MatrixSpec};
+
+    /// Check that no shape of a matrix makes a line too wide, and that nothing in a reason reaches the terminal as a command.
+    #[test]
+    fn a_plan_fits_a_terminal() {
+        let names = (0..20)
+            .map(|minor| format!("  - {{name: a-kernel-with-quite-a-long-name-9.{minor}, series: '9.{minor}'}}\n"));
+        let versions = (20..60).map(|version| format!("{{version: {version}}}"));
+        let text = format!(
+            "project: {{directory: ., package: demo}}\narchive: {{kernels: [a], tools: a, sysroot: a}}\n\
+             arches: {{x86_64: {{}}, riscv64: {{}}}}\nkernels:\n{}llvm: [{}]\n\
+             exclude: [{{arch: riscv64, reason: \"\\e[2J{}\"}}]\ninclude: [{{arch: riscv64, llvm: 21, reason: {}}}]\n",
+            names.collect::<String>(),
+            versions.collect::<Vec<_>>().join(", "),
+            "why ".repeat(60),
+            "because".repeat(30),
+        );
+        let spec = MatrixSpec::parse(Path::new("m.yaml"), &text).unwrap();
+        let plan = Plan::expand(&spec, &Filter::default(), Some(Arch::Riscv64)).unwrap();
+        let text = render(&plan, 1e6, |_| Some("9.9.117+deb13-cloud-amd64".repeat(3)), Style::default());
+        assert!(!text.contains('\x1b'));
+        let wide: Vec<&str> = text.lines().filter(|line| text::width(line) > WIDTH).collect();
+        assert_eq!(wide, [""; 0]);
+    }
+}

@@ -47,7 +47,8 @@ impl MatrixSpec {
         let names = |row: &&RuleSpec| row.names(kernel, arch, llvm);
         let excluded = self.exclude.iter().find(names).map(|row| row.reason.clone()).or_else(|| {
             let arches = kernel.arches.as_ref().filter(|arches| !arches.contains(&arch))?;
-            Some(format!("the matrix keeps kernel `{}` to {}", kernel.name, list(arches)))
+            // The same for every kernel, so that a report tells it once.
+            Some(format!("the matrix keeps this kernel to {}", list(arches)))
         });
         match (excluded, self.include.iter().find(names)) {
             (None, _) => Ruling::Runs,
