@@ -10,6 +10,9 @@ pub mod kernel;
 pub mod modules;
 pub mod program;
 pub mod qemu;
+mod llvm;
+pub mod rust;
+pub mod userland;
 pub mod toolchain;
 
 use std::collections::BTreeMap;
@@ -25,7 +28,8 @@ use tokio::sync::{Mutex, OnceCell};
 pub use self::accel::{AccelError, AccelWish};
 pub use self::bundle::{Bundle, BundleError, TestExecutable};
 pub use self::kernel::{Kernel, KernelError};
-pub use self::toolchain::{Toolchain, ToolchainError};
+pub use self::toolchain::{Clang, Toolchain, ToolchainError};
+pub use self::userland::Userland;
 
 use self::guest::{GuestError, GuestSpec};
 use self::initramfs::InitramfsError;
@@ -81,9 +85,17 @@ pub enum ProvisionError {
     /// A program failed.
     #[error("cannot compile the guest's relay: {0}")]
     Relay(#[from] ProcessError),
-    /// What compiles the bundles could not be had.
+    /// What compiles for the guest could not be had.
     #[error("{0}")]
     Toolchain(Arc<ToolchainError>),
+    /// What compiles for another architecture than this machine's does not exist.
+    #[error("no cross toolchain for {arch}: {source}")]
+    NoCross {
+        /// The guest's architecture.
+        arch: Arch,
+        /// What is missing.
+        source: Arc<ToolchainError>,
+    },
 }
 
 /// Why a cell has no bundle.
@@ -114,6 +126,7 @@ pub struct Provisioner {
     scratch: TempDir,
     qemu: OncePer<Arch, Rc<Qemu>>,
     accel: OncePer<Arch, Accel>,
+    userlands: OncePer<Arch, Result<Userland, Arc<ToolchainError>>>,
     base: OncePer<Arch, PathBuf>,
     bundles: OncePer<(Arch, u32), Result<BuiltBundle, NoBundle>>,
     /// Cargo works on one bundle at a time: its own lock would make the others wait as well.
@@ -157,6 +170,7 @@ impl Provisioner {
             scratch,
             qemu: Mutex::default(),
             accel: Mutex::default(),
+            userlands: Mutex::default(),
             base: Mutex::default(),
             bundles: Mutex::default(),
             cargo: Mutex::default(),
@@ -279,13 +293,17 @@ impl Provisioner {
         &self.keys
     }
 
-    /// What compiles the project for `arch` with LLVM `llvm`.
-    ///
-    /// # Errors
-    /// When it cannot be had.
-    pub async fn toolchain(&self, arch: Arch, llvm: u32) -> Result<Toolchain, ToolchainError> {
-        let spec = &self.project.spec;
-        Toolchain::provide(&self.archive, arch, llvm, spec.llvm_suite(llvm), &spec.archive.sysroot).await
+    /// What compiles user space for `arch`.
+    async fn userland(&self, arch: Arch) -> Result<Userland, ProvisionError> {
+        let cell = once(&self.userlands, arch).await;
+        let found = cell.get_or_init(|| async {
+            let Project { spec, root, .. } = &self.project;
+            Userland::provide(&self.archive, spec, root, arch).await.map_err(Arc::new)
+        });
+        found.await.clone().map_err(|source| match Arch::host() == Some(arch) || source.hits_every_bundle() {
+            true => ProvisionError::Toolchain(source),
+            false => ProvisionError::NoCross { arch, source },
+        })
     }
 
     /// The QEMU for guests of `arch`: this machine's own when it is new enough, else the archive's.
@@ -311,16 +329,19 @@ impl Provisioner {
     }
 
     async fn build(&self, arch: Arch, llvm: u32) -> Result<BuiltBundle, NoBundle> {
-        let toolchain = self.toolchain(arch, llvm).await.map_err(|error| match error {
+        let userland = self.userland(arch).await.map_err(|error| NoBundle::Toolchain(error.to_string()))?;
+        let clang = Clang::provide(&self.archive, &self.project.spec, llvm).await;
+        let clang = clang.map_err(|error| match error {
             error if error.hits_every_bundle() => NoBundle::Hindered(Arc::new(error)),
             error => NoBundle::Toolchain(error.to_string()),
         })?;
+        let toolchain = Toolchain { userland, clang };
         let log = self.logs.join(format!("build-{arch}-llvm{llvm}.log"));
         let target = self.project.target.join("ukci/build");
         let _cargo = self.cargo.lock().await;
         let built = bundle::build(&self.project.spec.project, &self.project.root, &toolchain, &target, &log).await;
         let bundle = Rc::new(built.map_err(|error| match error {
-            BundleError::Process(_) => NoBundle::Toolchain(error.to_string()),
+            BundleError::Process(_) | BundleError::Metadata(_) => NoBundle::Toolchain(error.to_string()),
             BundleError::Compile { .. } | BundleError::Empty { .. } => NoBundle::Compile(error.to_string()),
         })?);
         // Before cargo is let go: the next LLVM's build replaces the executables.

@@ -142,7 +142,7 @@ async fn kvm(workshop: &Workshop) -> Finding {
 async fn probe(workshop: &Workshop) -> Result<Accel, Failure> {
     let Workshop { project, archive, .. } = workshop;
     let arches = Arch::host().into_iter().collect();
-    let plan = Plan::expand(&project.spec, &Filter { arches, ..Filter::default() }, Arch::host())?;
+    let plan = Plan::expand(&project.spec, &Filter { arches, ..Filter::default() })?;
     let job = plan.jobs().last().ok_or_else(|| Failure::Usage("the matrix has no cell for this machine".into()))?;
     let scratch = archive.store().scratch()?;
     let provisioner = Provisioner::new(archive.clone(), project.clone(), AccelWish::Kvm, false, scratch.path())?;

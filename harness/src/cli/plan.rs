@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::args::{FilterArgs, PlanArgs, PlanFormat, ShardArgs};
 use super::failure::Failure;
 use super::screen;
-use crate::matrix::{Arch, Cell, ExpectedTimes, Plan};
+use crate::matrix::{Cell, ExpectedTimes, Plan};
 use crate::project::Project;
 use crate::report;
 use crate::run::outcome::{PhaseName, RunOutcome};
@@ -33,7 +33,7 @@ pub(super) fn expand(
     filter: &FilterArgs,
     shard: &ShardArgs,
 ) -> Result<(Plan, ExpectedTimes), Failure> {
-    let whole = Plan::expand(&project.spec, &filter.filter(), Arch::host())?;
+    let whole = Plan::expand(&project.spec, &filter.filter())?;
     let times = match &shard.times {
         Some(run) => times(&super::report::load(Some(run))?.2),
         None => ExpectedTimes::default(),

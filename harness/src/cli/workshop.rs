@@ -8,7 +8,7 @@ use super::screen::Screen;
 use crate::archive::{Archive, Settings, Store};
 use crate::matrix::Arch;
 use crate::project::Project;
-use crate::provision::Toolchain;
+use crate::provision::{Clang, Toolchain, Userland};
 
 /// A project with the archive that provides for it.
 #[derive(Debug)]
@@ -28,7 +28,8 @@ impl Workshop {
 
     /// What compiles the project for `arch` with LLVM `llvm`.
     pub(super) async fn toolchain(&self, arch: Arch, llvm: u32) -> Result<Toolchain, Failure> {
-        let spec = &self.project.spec;
-        Ok(Toolchain::provide(&self.archive, arch, llvm, spec.llvm_suite(llvm), &spec.archive.sysroot).await?)
+        let Project { spec, root, .. } = &self.project;
+        let userland = Userland::provide(&self.archive, spec, root, arch).await?;
+        Ok(Toolchain { userland, clang: Clang::provide(&self.archive, spec, llvm).await? })
     }
 }

@@ -124,7 +124,7 @@ pub enum Tests {
 pub struct ArchiveSpec {
     /// Suites that are searched for kernels; the newest version of a series wins.
     pub kernels: Vec<String>,
-    /// The suite of the guest's user land, of QEMU and of LLVM releases that name no other.
+    /// The suite of QEMU, of the Rust compiler where rustup cannot help, and of LLVM releases that name no other.
     pub tools: String,
     /// The suite of the C libraries that test executables link statically: no newer than the host's own libc.
     pub sysroot: String,
@@ -149,12 +149,14 @@ impl Default for GuestSpec {
 }
 
 /// What differs on one architecture.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArchSpec {
     /// How long a boot may take, from QEMU's start to the ready line; by default what suits the emulation.
     #[serde(deserialize_with = "some_time")]
     pub boot_timeout: Option<SignedDuration>,
+    /// The suite of the C libraries, where that is not `archive.sysroot`.
+    pub sysroot: Option<String>,
 }
 
 /// A column of the table.
@@ -185,6 +187,13 @@ impl MatrixSpec {
         let mut versions: Vec<u32> = self.llvm.iter().map(|llvm| llvm.version).collect();
         versions.sort_unstable_by(|a, b| b.cmp(a));
         versions
+    }
+
+    /// The suite of the C libraries for `arch`.
+    #[must_use]
+    pub fn sysroot_suite(&self, arch: Arch) -> &str {
+        let own = self.arches.get(&arch).and_then(|arch| arch.sysroot.as_deref());
+        own.unwrap_or(&self.archive.sysroot)
     }
 
     /// The suite that has the LLVM release `version`.

@@ -11,6 +11,9 @@ use super::Toolchain;
 use crate::matrix::{Arch, ProjectSpec};
 use crate::process::{Command, ProcessError};
 
+/// Reading the manifests takes some milliseconds.
+const METADATA: Duration = Duration::from_secs(60);
+
 /// The project's test executables for one architecture, with the BPF side compiled by one LLVM.
 #[derive(Clone, Debug)]
 pub struct Bundle {
@@ -35,17 +38,18 @@ pub struct TestExecutable {
 #[derive(Debug, Error)]
 pub enum BundleError {
     /// Cargo failed, which is most likely the compiler's verdict on the project.
-    #[error("cannot compile the tests of `{package}` with LLVM {llvm}: {message}\n  log: {}", log.display())]
+    #[error("cannot compile the tests of `{package}`: {message}\n  log: {}", log.display())]
     Compile {
         /// The cargo package.
         package: String,
-        /// The LLVM release.
-        llvm: u32,
         /// The first errors that were printed.
         message: String,
         /// Everything that was printed.
         log: PathBuf,
     },
+    /// Cargo said something else than what it was asked.
+    #[error("cannot read what `cargo metadata` printed: {0}")]
+    Metadata(serde_json::Error),
     /// Cargo could not be run, or did not end.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -71,9 +75,9 @@ pub async fn build(
     target: &Path,
     log: &Path,
 ) -> Result<Bundle, BundleError> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = cargo()
         .args(["test", "--no-run", "--message-format=json-render-diagnostics", "--package", &project.package])
-        .args(["--target", toolchain.arch.rust_target()])
+        .args(["--target", toolchain.userland.arch.rust_target()])
         .arg("--target-dir")
         .arg(target)
         // They would take the place of the flags that make the executables static.
@@ -82,6 +86,9 @@ pub async fn build(
         .current_dir(root)
         .log(log)
         .capture();
+    for member in workspace_members(root).await? {
+        cargo = cargo.args(["--config", &apart(&member, toolchain.clang.llvm)]);
+    }
     if !project.features.is_empty() {
         cargo = cargo.args(["--features", &project.features.join(",")]);
     }
@@ -94,7 +101,6 @@ pub async fn build(
         let printed = std::fs::read(log).unwrap_or_default();
         return Err(BundleError::Compile {
             package: project.package.clone(),
-            llvm: toolchain.llvm,
             message: first_errors(&String::from_utf8_lossy(&printed)),
             log: log.to_owned(),
         });
@@ -103,12 +109,40 @@ pub async fn build(
     if executables.is_empty() {
         return Err(BundleError::Empty { package: project.package.clone() });
     }
-    Ok(Bundle { llvm: toolchain.llvm, executables })
+    Ok(Bundle { llvm: toolchain.clang.llvm, executables })
+}
+
+/// The names of the packages in the workspace at `root`.
+async fn workspace_members(root: &Path) -> Result<Vec<String>, BundleError> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Named>,
+    }
+    #[derive(Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let metadata = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(root).capture();
+    let printed = metadata.run(METADATA).await?.stdout;
+    let metadata: Metadata = serde_json::from_slice(&printed).map_err(BundleError::Metadata)?;
+    Ok(metadata.packages.into_iter().map(|package| package.name).collect())
+}
+
+/// A setting that lets cargo keep what it compiled of `package` for one LLVM beside what it compiled for another, and run
+/// its build script for each: whatever the script says about `CLANG`, and without anything being compiled a second time
+/// when the next run asks for both again. How many units code is cut into changes nothing that a test could see.
+fn apart(package: &str, llvm: u32) -> String {
+    format!("profile.dev.package.\"{package}\".codegen-units={llvm}")
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// What a person needs of a failed build's output: the lines with errors, few of them.
 fn first_errors(printed: &str) -> String {
-    let errors: Vec<&str> = printed.lines().map(str::trim).filter(|line| line.starts_with("error")).take(5).collect();
+    let is_error = |line: &&str| line.starts_with("error") || line.contains(" error: ");
+    let errors: Vec<&str> = printed.lines().map(str::trim).filter(is_error).take(5).collect();
     match errors.as_slice() {
         [] => printed.lines().last().unwrap_or("cargo printed nothing").to_owned(),
         errors => errors.join("\n    "),

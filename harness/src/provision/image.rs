@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::guest::{self, GuestSpec};
-use super::{Kernel, ProvisionError, Provisioner, in_background, once};
+use super::{Kernel, ProvisionError, Provisioner, Userland, in_background, once};
 use crate::archive::{Key, StoreError};
 use crate::matrix::Arch;
-use crate::process::Command;
 
 impl Provisioner {
     /// The segment with the guest's user land.
@@ -39,16 +38,18 @@ impl Provisioner {
     async fn relay(&self, arch: Arch) -> Result<PathBuf, ProvisionError> {
         /// It takes a second or two.
         const DEADLINE: Duration = Duration::from_secs(120);
-        let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        let version = Command::new(&rustc).arg("-vV").capture().run(DEADLINE).await?.stdout;
-        let key = Key::new("relay", [guest::RELAY.as_bytes(), &version, arch.rust_target().as_bytes()]);
+        let Userland { rust, cross, .. } = self.userland(arch).await?;
+        let key = Key::new("relay", [guest::RELAY, &rust.version, arch.rust_target()]);
         let store = self.archive.store();
         if let Some(directory) = store.derived(&key)? {
             return Ok(directory.join("relay"));
         }
         let made = self.scratch.path().join(format!("relay-{arch}"));
         let log = self.scratch.path().join(format!("relay-{arch}.log"));
-        guest::compile_relay(&rustc, arch, None, &made)?.log(log).run(DEADLINE).await?;
+        let linker = cross.as_ref().map(|cross| cross.compiler.as_path());
+        let command = guest::compile_relay(&rust.rustc, arch, linker, &made)?;
+        // There rustup finds the toolchain that has the standard library.
+        command.current_dir(&self.project.root).log(log).run(DEADLINE).await?;
         let directory = store.derive(&key, &format!("relay for {arch}"), |directory| {
             let place = directory.join("relay");
             std::fs::copy(&made, &place).map(drop).map_err(StoreError::at("write", &place))

@@ -1,36 +1,40 @@
-//! What compiles a bundle: clang for the BPF side, static libraries for the rest. Main type: [`Toolchain`].
+//! What compiles a bundle: clang for the BPF side, the tools of user space for the rest. Main type: [`Toolchain`].
 
 use std::ffi::OsString;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
-use super::program::{self, MissingProgram, Origin, Program};
-use crate::archive::{Archive, ArchiveError, ClosureError, Key, Store, StoreError};
-use crate::matrix::Arch;
+use super::llvm::Llvm;
+use super::program::{self, MissingProgram, Origin};
+use super::rust::RustOrigin;
+use super::userland::Userland;
+use crate::archive::{Archive, ArchiveError, Key, StoreError};
+use crate::matrix::{Arch, MatrixSpec};
 use crate::process::{Command, ProcessError};
 
-/// Everything that compiling a bundle needs besides Rust and the machine's C compiler.
+/// Everything that compiling a bundle needs besides cargo and the machine's C compiler.
 #[derive(Clone, Debug)]
 pub struct Toolchain {
-    /// The guest's architecture.
-    pub arch: Arch,
+    /// What compiles and links user space.
+    pub userland: Userland,
+    /// What compiles the BPF side.
+    pub clang: Clang,
+}
+
+/// The clang that compiles the BPF side.
+#[derive(Clone, Debug)]
+pub struct Clang {
     /// The LLVM release.
     pub llvm: u32,
-    /// The clang: a program, or a script that runs one with its own libraries.
-    pub clang: PathBuf,
+    /// A directory in which it is called `clang`: a program, or a script that runs one with its own libraries.
+    pub directory: PathBuf,
     /// What `clang --version` says, for example `22.1.8`.
-    pub clang_version: String,
-    /// Where that clang came from.
-    pub clang_origin: Origin,
-    /// An unpacked tree with the headers of libelf and zlib.
-    pub sysroot: PathBuf,
-    /// A directory with their static libraries and nothing else, so that the linker has no choice.
-    pub libraries: PathBuf,
+    pub version: String,
+    /// Where it came from.
+    pub origin: Origin,
 }
 
 /// Why there is no toolchain.
@@ -54,58 +58,109 @@ pub enum ToolchainError {
         /// The suite.
         suite: String,
     },
+    /// The suite has no gcc, whose start files every executable begins with.
+    #[error(
+        "no `libgcc-…-dev` for {arch} in the suite `{suite}`\n  hint: `arches: {{{arch}: {{sysroot: …}}}}` in the matrix names a suite that has it"
+    )]
+    NoLibgcc {
+        /// The suite.
+        suite: String,
+        /// The architecture.
+        arch: Arch,
+    },
+    /// The suite has no Rust that compiles for it.
+    #[error("no `rustc-web` with a `libstd-rust-web-dev` of the same release for {arch} in the suite `{suite}`")]
+    NoRustPackage {
+        /// The architecture.
+        arch: Arch,
+        /// The suite.
+        suite: String,
+    },
+    /// No way led to a standard library.
+    #[error("no Rust standard library for {arch}: {rustup}; {archive}")]
+    NoRust {
+        /// The architecture.
+        arch: Arch,
+        /// Why rustup did not add it.
+        rustup: String,
+        /// Why the archive's cannot be had.
+        archive: String,
+    },
     /// The packages are not what they were.
     #[error(transparent)]
     Missing(#[from] MissingProgram),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// clang does not run.
+    /// A compiler does not run.
     #[error(transparent)]
     Process(#[from] ProcessError),
 }
 
-impl Toolchain {
-    /// Finds or fetches what compiles bundles for `arch` with LLVM `llvm`.
+impl Clang {
+    /// Finds or fetches the clang of the LLVM release `llvm`.
     ///
     /// # Errors
-    /// When a part of it can neither be found nor fetched.
-    pub async fn provide(
-        archive: &Arc<Archive>,
-        arch: Arch,
-        llvm: u32,
-        llvm_suite: &str,
-        sysroot_suite: &str,
-    ) -> Result<Self, ToolchainError> {
-        let (clang, clang_origin) = match program::on_path(&format!("clang-{llvm}")) {
-            Some(path) => (path, Origin::System),
-            None => (clang_from_archive(archive, llvm, llvm_suite).await?, Origin::Archive),
+    /// When it can neither be found nor fetched.
+    pub async fn provide(archive: &Arc<Archive>, spec: &MatrixSpec, llvm: u32) -> Result<Self, ToolchainError> {
+        let (program, origin) = match program::on_path(&format!("clang-{llvm}")) {
+            Some(path) => (called_clang(archive, &path)?, Origin::System),
+            None => (Llvm::fetch(archive, llvm, spec.llvm_suite(llvm)).await?.clang(archive.store())?, Origin::Archive),
         };
-        let finished = Command::new(&clang).arg("--version").capture().run(Duration::from_secs(60)).await?;
+        let finished = Command::new(&program).arg("--version").capture().run(Duration::from_secs(60)).await?;
         let printed = String::from_utf8_lossy(&finished.stdout).into_owned();
         let version = printed.split("version ").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let clang_version = version.unwrap_or("unknown").to_owned();
-        let (_, sysroot) = super::in_background({
-            let (archive, suite) = (Arc::clone(archive), sysroot_suite.to_owned());
-            // libc and its headers are the machine's own.
-            move || archive.closure_tree(&[&suite], arch, &["libelf-dev"], &["libc6", "libc6-dev"])
-        })
-        .await
-        .map_err(|source| ToolchainError::Archive { what: "static libelf and zlib".into(), source })?;
-        let libraries = static_libraries(archive.store(), &sysroot, arch)?;
-        Ok(Self { arch, llvm, clang, clang_version, clang_origin, sysroot, libraries })
+        let version = version.unwrap_or("unknown").to_owned();
+        let directory = program.parent().map(Path::to_owned).unwrap_or_default();
+        Ok(Self { llvm, directory, version, origin })
     }
 
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        self.directory.join("clang")
+    }
+}
+
+/// A link called `clang` to the program at `path`.
+fn called_clang(archive: &Archive, path: &Path) -> Result<PathBuf, StoreError> {
+    let key = Key::new("clang-link", [path.display().to_string()]);
+    let directory = archive.store().derive(&key, &format!("link to {}", path.display()), |directory| {
+        let link = directory.join("clang");
+        std::os::unix::fs::symlink(path, &link).map_err(StoreError::at("link", &link))
+    })?;
+    Ok(directory.join("clang"))
+}
+
+impl Toolchain {
     /// The environment in which the project compiles, be it for a guest or for this machine.
+    ///
+    /// Whoever looks for `clang` on the PATH finds the matrix's, as does who reads `CLANG`.
     #[must_use]
     pub fn env(&self) -> Vec<(OsString, OsString)> {
-        let include = self.sysroot.join("usr/include").display().to_string();
+        let Userland { rust, headers, host_libraries, cross, arch } = &self.userland;
+        let host = Arch::host().unwrap_or(Arch::X86_64);
+        let include = headers.join("usr/include").display().to_string();
+        let libraries = |arch: Arch| format!("LIBBPF_SYS_LIBRARY_PATH_{}", arch.rust_target().replace('-', "_"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let directories = std::iter::once(self.clang.directory.clone()).chain(std::env::split_paths(&path));
         let mut env: Vec<(OsString, OsString)> = vec![
-            ("CLANG".into(), self.clang.clone().into()),
-            ("LIBBPF_SYS_LIBRARY_PATH".into(), self.libraries.clone().into()),
-            // zlib's header includes another one, which differs between architectures.
-            ("LIBBPF_SYS_EXTRA_CFLAGS".into(), format!("-I{include} -I{include}/{}", self.arch.multiarch()).into()),
+            ("CLANG".into(), self.clang.program().into()),
+            // OK because the store's path has no colon, or the store would be of no use to any program.
+            ("PATH".into(), std::env::join_paths(directories).unwrap_or(path)),
+            (libraries(host).into(), host_libraries.clone().into()),
+            // zlib's header includes another one, which differs between architectures only where nobody looks.
+            ("LIBBPF_SYS_EXTRA_CFLAGS".into(), format!("-I{include} -I{include}/{}", host.multiarch()).into()),
         ];
+        if let Some(cross) = cross {
+            let target = arch.rust_target().replace('-', "_");
+            env.push((libraries(*arch).into(), cross.libraries.clone().into()));
+            env.push((format!("CARGO_TARGET_{}_LINKER", target.to_uppercase()).into(), cross.compiler.clone().into()));
+            env.push((format!("CC_{target}").into(), cross.compiler.clone().into()));
+        }
+        if rust.origin == RustOrigin::Archive {
+            env.push(("RUSTC".into(), rust.rustc.clone().into()));
+        }
         if program::on_path("pkg-config").is_none() {
             // libbpf-sys wants to be able to start it, and needs nothing that it says.
             env.push(("PKG_CONFIG".into(), "false".into()));
@@ -117,74 +172,7 @@ impl Toolchain {
     /// libraries. It must not reach what runs on this machine: compilers' plugins cannot be static.
     #[must_use]
     pub fn static_env(&self) -> (OsString, OsString) {
-        let target = self.arch.rust_target().replace('-', "_").to_uppercase();
+        let target = self.userland.arch.rust_target().replace('-', "_").to_uppercase();
         (format!("CARGO_TARGET_{target}_RUSTFLAGS").into(), "-C target-feature=+crt-static".into())
     }
-}
-
-/// Links to the static libraries of `sysroot`.
-fn static_libraries(store: &Store, sysroot: &Path, arch: Arch) -> Result<PathBuf, StoreError> {
-    let from = sysroot.join("usr/lib").join(arch.multiarch());
-    let key = Key::new("static-libraries", [from.display().to_string()]);
-    store.derive(&key, &format!("static libelf and zlib for {arch}"), |directory| {
-        for library in ["libelf.a", "libz.a"] {
-            let link = directory.join(library);
-            std::os::unix::fs::symlink(from.join(library), &link).map_err(StoreError::at("link", &link))?;
-        }
-        Ok(())
-    })
-}
-
-/// Fetches clang and makes the script that runs it; returns the script.
-async fn clang_from_archive(archive: &Arc<Archive>, llvm: u32, suite: &str) -> Result<PathBuf, ToolchainError> {
-    let host = Arch::host().unwrap_or(Arch::X86_64);
-    let roots = [format!("clang-{llvm}"), format!("libclang-common-{llvm}-dev")];
-    // Most of clang's dependencies are for compiling C programs for this machine. The BPF target needs the shared
-    // libraries and clang's own headers.
-    let mut without = vec![
-        "binutils".to_owned(),
-        "libc6-dev".into(),
-        format!("llvm-{llvm}-linker-tools"),
-        format!("libclang1-{llvm}"),
-    ];
-    for gcc in 10..=20 {
-        without.extend(["libgcc", "libobjc", "libstdc++"].map(|library| format!("{library}-{gcc}-dev")));
-    }
-    let (_, tree) = super::in_background({
-        let (archive, suite) = (Arc::clone(archive), suite.to_owned());
-        move || {
-            let without: Vec<&str> = without.iter().map(String::as_str).collect();
-            archive.closure_tree(&[&suite], host, &roots.each_ref().map(String::as_str), &without)
-        }
-    })
-    .await
-    .map_err(|source| match source {
-        ArchiveError::Closure(ClosureError::NotFound { wanted_by: None, .. }) => {
-            ToolchainError::NoSuchLlvm { llvm, suite: suite.to_owned() }
-        }
-        source => ToolchainError::Archive { what: format!("LLVM {llvm}"), source },
-    })?;
-    let program = Program::in_tree(
-        &tree,
-        &format!("usr/lib/llvm-{llvm}/bin/clang"),
-        &[&format!("usr/lib/llvm-{llvm}/lib")],
-        host,
-    )?;
-    let script = script(&program, &tree.join(format!("usr/lib/llvm-{llvm}/lib/clang/{llvm}")));
-    let key = Key::new("clang", [script.as_bytes()]);
-    let directory = archive
-        .store()
-        .derive(&key, &format!("clang-{llvm}"), |directory| write_script(&directory.join("clang"), &script))?;
-    Ok(directory.join("clang"))
-}
-
-/// A script that runs clang by its own loader. clang then takes the loader for itself, so its headers have to be named.
-fn script(program: &Program, resources: &Path) -> String {
-    let words: Vec<String> = program.command.iter().map(|word| format!("'{}'", word.to_string_lossy())).collect();
-    format!("#!/bin/sh\nexec {} -resource-dir '{}' \"$@\"\n", words.join(" "), resources.display())
-}
-
-fn write_script(path: &Path, text: &str) -> Result<(), StoreError> {
-    fs::write(path, text).map_err(StoreError::at("write", path))?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).map_err(StoreError::at("make executable", path))
 }

@@ -168,7 +168,7 @@ fn a_run_of_nothing_is_refused() {
 fn the_plan_is_measured() {
     let world = World::new();
     let ended = world.ukci(&["bench", "plan", "--cells", "300"]);
-    assert!(ended.succeeded().starts_with("300 cells in 20 VMs"), "{ended}");
+    assert!(ended.succeeded().starts_with("300 cells in 60 VMs"), "{ended}");
     let bench = json_of(&world, &["bench", "plan", "--cells", "300", "--json"]);
     assert!(bench["total_seconds"].as_f64() >= bench["parse_seconds"].as_f64());
 }

@@ -39,7 +39,7 @@ impl Guest {
         project.spec.guest.network = network;
         let host = Arch::host();
         let filter = Filter { kernels: vec![KERNEL.into()], arches: host.into_iter().collect(), ..Filter::default() };
-        let plan = Plan::expand(&project.spec, &filter, host).unwrap();
+        let plan = Plan::expand(&project.spec, &filter).unwrap();
         let job = plan.jobs().first().unwrap();
         let archive = Archive::open(Settings::from_env(), Store::from_env().unwrap(), Arc::new(()));
         let directory = tempfile::tempdir().unwrap();

@@ -28,7 +28,7 @@ pub(super) fn bench(cells: usize, json: bool) -> Result<u8, Failure> {
     let start = Instant::now();
     let spec = MatrixSpec::parse(Path::new("bench.yaml"), &text).map_err(|error| Failure::Broken(error.to_string()))?;
     let parsed = Instant::now();
-    let plan = Plan::expand(&spec, &Filter::default(), Arch::host())?;
+    let plan = Plan::expand(&spec, &Filter::default())?;
     let expanded = Instant::now();
     let times = ExpectedTimes::default();
     let shards = plan.split(usize::from(Shard::MOST), &times);
@@ -116,7 +116,7 @@ mod tests {
     fn the_specification_is_one_and_is_as_large_as_asked_for() {
         for cells in [1, 100, 2000] {
             let spec = MatrixSpec::parse(Path::new("bench.yaml"), &specification(cells)).unwrap();
-            let plan = Plan::expand(&spec, &Filter::default(), Some(Arch::X86_64)).unwrap();
+            let plan = Plan::expand(&spec, &Filter::default()).unwrap();
             assert!((cells..cells + 15).contains(&plan.cells().len()), "{cells}");
             assert!(plan.cells().iter().any(|cell| cell.included.is_some()));
         }

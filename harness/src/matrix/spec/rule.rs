@@ -56,10 +56,4 @@ impl MatrixSpec {
             (Some(reason), None) => Ruling::LeftOut(reason),
         }
     }
-
-    /// Whether any cell of `kernel` runs on `arch`.
-    #[must_use]
-    pub fn wants(&self, kernel: &KernelSpec, arch: Arch) -> bool {
-        self.llvm.iter().any(|llvm| !matches!(self.ruling(kernel, arch, llvm.version), Ruling::LeftOut(_)))
-    }
 }
