@@ -91,7 +91,7 @@ impl ArchiveError {
         match self {
             Self::Fetch(FetchError::Gone { .. } | FetchError::Size { .. } | FetchError::Hash { .. }) => false,
             Self::Deb(error) => matches!(error, DebError::Store(_)),
-            Self::Closure(_) => false,
+            Self::Closure(_) | Self::Index(IndexError::NoIndex { .. }) => false,
             _ => true,
         }
     }

@@ -204,8 +204,10 @@ impl Provisioner {
     pub async fn accel(&self, inputs: &VmInputs) -> Result<Accel, ProvisionError> {
         let cell = once(&self.accel, inputs.arch).await;
         let found = cell.get_or_try_init(|| async {
-            if self.wish == AccelWish::Tcg {
-                return Ok(Accel::Tcg);
+            match (self.wish, Arch::host() == Some(inputs.arch)) {
+                (AccelWish::Tcg, _) | (AccelWish::Best, false) => return Ok(Accel::Tcg),
+                (AccelWish::Kvm, false) => return Err(AccelError::Foreign(inputs.arch).into()),
+                (AccelWish::Best | AccelWish::Kvm, true) => {}
             }
             let probe = self.machine_with(inputs, &[], Accel::Kvm).await?;
             let works = accel::kvm_works(&self.archive, inputs, probe).await?;

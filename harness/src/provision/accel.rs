@@ -7,13 +7,14 @@ use thiserror::Error;
 
 use super::VmInputs;
 use crate::archive::{Archive, Key, StoreError};
+use crate::matrix::Arch;
 use crate::vm::machine::{Accel, MachineSpec};
 use crate::vm::probe;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AccelWish {
-    /// KVM when it works, else emulation.
+    /// KVM when it works, else emulation; always emulation for another architecture than this machine's.
     Best,
     /// KVM or nothing.
     Kvm,
@@ -27,6 +28,9 @@ pub enum AccelError {
     /// KVM was asked for and does not work.
     #[error("KVM does not work here: {0}\n  hint: `--accel tcg` emulates the guest's processor instead")]
     NoKvm(String),
+    /// KVM was asked for, for another architecture than this machine's.
+    #[error("KVM cannot run a guest of {0} on this machine\n  hint: `--accel auto` emulates what KVM cannot run")]
+    Foreign(Arch),
     /// The answer could not be kept.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -11,7 +11,7 @@ impl ProvisionError {
     pub fn hits_every_kernel(&self) -> bool {
         match self {
             Self::Kernel(KernelError::Archive { source, .. }) => source.hits_every_package(),
-            Self::Kernel(_) | Self::Guest(GuestError::Modules(_)) => false,
+            Self::Kernel(_) | Self::Guest(GuestError::Modules(_)) | Self::NoCross { .. } => false,
             _ => true,
         }
     }

@@ -43,6 +43,14 @@ impl Runner<'_> {
         self.enter(PhaseName::Provision);
         let inputs = match self.context.provisioner.prepare(self.job).await {
             Ok(inputs) => inputs,
+            // It says nothing about the kernel or the project, and trying again would change nothing.
+            Err(error @ ProvisionError::NoCross { .. }) => {
+                for cell in self.job.llvm.iter().map(|llvm| self.cell(*llvm)) {
+                    record.not_run(&cell, error.to_string());
+                    record.cell_finished(&cell);
+                }
+                return None;
+            }
             Err(error) => {
                 let loss =
                     Loss { verdict: Verdict::Lost, phase: PhaseName::Provision, reason: error.to_string(), log: None };

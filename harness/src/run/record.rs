@@ -81,6 +81,11 @@ impl Record {
         self.change(id, |cell| cell.kernel = kernel);
     }
 
+    /// Says why a cell cannot run here.
+    pub(super) fn not_run(&self, id: &str, reason: String) {
+        self.change(id, |cell| cell.not_run = Some(reason));
+    }
+
     /// Begins an attempt at the cell with the phases that it shares with others.
     pub(super) fn attempt(&self, id: &str, phases: Vec<Phase>) {
         self.change(id, |cell| cell.attempts.push(Attempt { phases, ..Attempt::default() }));
