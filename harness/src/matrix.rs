@@ -6,13 +6,20 @@ mod arch;
 mod expect;
 mod lock;
 mod plan;
+mod shard;
 mod spec;
 mod text;
+mod times;
 
 pub use arch::Arch;
 pub use expect::{Expectation, Expectations};
 pub use lock::{KernelLock, LockError, PinnedKernel, PinnedPackage, Series};
 pub(crate) use plan::matcher;
 pub use plan::{Cell, Filter, Job, Plan, PlanError};
-pub use spec::{ArchSpec, ArchiveSpec, ExcludeSpec, GuestSpec, KernelSpec, LlvmSpec, MatrixSpec, ProjectSpec, Tests};
+pub use shard::Shard;
+pub use spec::{
+    ArchSpec, ArchiveSpec, GuestSpec, KernelSpec, LlvmChoice, LlvmSpec, MatrixSpec, ProjectSpec, RuleSpec, SetSpec,
+    Tests,
+};
 pub use text::SpecError;
+pub use times::ExpectedTimes;

@@ -3,6 +3,7 @@
 mod json;
 mod junit;
 mod markdown;
+mod plan;
 mod table;
 mod terminal;
 
@@ -18,6 +19,7 @@ use std::path::Path;
 pub use json::{ReadError, read};
 pub use junit::write as write_junit;
 pub use markdown::render as markdown;
+pub use plan::{reasons_not_to_run, render as plan};
 pub use table::render as write_table;
 pub use terminal::{Draw, Terminal};
 pub use text::Style;

@@ -8,6 +8,8 @@ mod fake_archive;
 mod guest;
 #[path = "cli/mirror.rs"]
 mod mirror;
+#[path = "cli/plan.rs"]
+mod plan;
 #[path = "cli/player.rs"]
 mod player;
 #[path = "cli/running.rs"]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::matrix::{Arch, Filter};
+use crate::matrix::{Arch, Filter, Shard};
 
 /// Runs the root-only tests of a Rust eBPF project on a matrix of real kernels in QEMU.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   ukci run                              boot every kernel of the matrix and run the tests
   ukci run --kernel 6.12 --kernel 7.2   only on these
+  ukci run --set pr                     only a set that the matrix names
   ukci plan --json                      the cells, for scripts
   ukci shell 6.12                       a root shell in that kernel's VM
   ukci doctor                           what this machine has, and what is missing
@@ -35,10 +36,13 @@ Exit codes of `ukci run`:
 pub enum Command {
     /// Boot the kernels, run the tests, print the table
     #[command(
-        after_help = "Examples:\n  ukci run --kernel '6.*' --test '*argv*'\n  ukci run --jobs 1 --no-progress --out /tmp/run"
+        after_help = "Examples:\n  ukci run --kernel '6.*' --test '*argv*'\n  ukci run --jobs 1 --no-progress --out /tmp/run\n  ukci run --set full --shard 1/3       a third of the matrix, on one of three machines"
     )]
     Run(RunArgs),
-    /// Print the cells of the matrix
+    /// Print the cells of the matrix, or shards of them for many machines
+    #[command(
+        after_help = "Examples:\n  ukci plan --set pr\n  ukci plan --json | jq -r '.[] | select(.not_run == null).id'\n  ukci plan --format github --shards 8   the JSON of a GitHub Actions `strategy.matrix`"
+    )]
     Plan(PlanArgs),
     /// Pin the newest kernel of every series in kernels.lock.json, and say what moved
     Update(UpdateArgs),
@@ -84,6 +88,9 @@ pub struct MatrixArgs {
 /// Which cells.
 #[derive(Clone, Debug, Args)]
 pub struct FilterArgs {
+    /// Only this set of the matrix; the filters below narrow it further
+    #[arg(long, value_name = "NAME")]
+    pub set: Option<String>,
     /// Only this kernel; a glob, may be repeated
     #[arg(long = "kernel", value_name = "GLOB")]
     pub kernels: Vec<String>,
@@ -103,8 +110,20 @@ impl FilterArgs {
     /// As the plan takes it.
     #[must_use]
     pub fn filter(&self) -> Filter {
-        Filter { kernels: self.kernels.clone(), arches: self.arches.clone(), llvm: self.llvm.clone() }
+        let Self { set, kernels, arches, llvm } = self.clone();
+        Filter { set, kernels, arches, llvm }
     }
+}
+
+/// Which part of the plan, when many machines share it.
+#[derive(Clone, Debug, Args)]
+pub struct ShardArgs {
+    /// Only this of N shards, which are expected to take the same time
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
+    /// Expect times as this run had them: its name, its directory or its run.json; the same for every shard
+    #[arg(long, value_name = "RUN")]
+    pub times: Option<PathBuf>,
 }
 
 /// Arguments of `ukci run`.
@@ -116,6 +135,9 @@ pub struct RunArgs {
     /// Which cells.
     #[command(flatten)]
     pub filter: FilterArgs,
+    /// Which shard.
+    #[command(flatten)]
+    pub shard: ShardArgs,
     /// Only tests whose path matches; a glob, may be repeated
     #[arg(long = "test", value_name = "GLOB")]
     pub tests: Vec<String>,
@@ -154,9 +176,31 @@ pub struct PlanArgs {
     /// Which cells.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Print JSON
-    #[arg(long)]
+    /// Which shard.
+    #[command(flatten)]
+    pub shard: ShardArgs,
+    /// What to print
+    #[arg(long, value_enum, default_value_t)]
+    pub format: PlanFormat,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
     pub json: bool,
+    /// With --format github: the most shards to make
+    #[arg(long, value_name = "N", required_if_eq("format", "github"), conflicts_with = "shard",
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(Shard::MOST)))]
+    pub shards: Option<u16>,
+}
+
+/// What `ukci plan` prints.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PlanFormat {
+    /// A table for each architecture
+    #[default]
+    Text,
+    /// Every cell
+    Json,
+    /// Shards, in one line, for a GitHub Actions `strategy.matrix`
+    Github,
 }
 
 /// Arguments of `ukci update`.
@@ -266,6 +310,15 @@ pub struct ExecArgs {
 /// The commands of `ukci bench`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BenchCommand {
+    /// How long a large matrix takes from its text to the printed plan
+    Plan {
+        /// At least this many cells
+        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        cells: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// How much the harness adds to the boot of a bare kernel, as a ratio
     Boot {
         /// Where the matrix is.

@@ -1,14 +1,16 @@
-//! `ukci bench boot`: what the harness adds to the boot of a bare kernel.
+//! `ukci bench`: what the harness adds to the boot of a bare kernel, and how long a large plan takes.
 
 use serde::Serialize;
 
-use super::args::BenchCommand;
+use super::args::{BenchCommand, MatrixArgs};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::shell::the_job;
 use super::workshop::Workshop;
 use crate::provision::{AccelWish, Provisioner};
 use crate::run::boot_times;
+
+mod plan;
 
 /// What was measured, for scripts.
 #[derive(Debug, Serialize)]
@@ -22,9 +24,15 @@ struct BootBench {
 }
 
 pub(super) async fn bench(command: BenchCommand) -> Result<u8, Failure> {
-    let BenchCommand::Boot { matrix, kernel, rounds, json } = command;
+    match command {
+        BenchCommand::Plan { cells, json } => plan::bench(cells as usize, json),
+        BenchCommand::Boot { matrix, kernel, rounds, json } => boot(&matrix, &kernel, rounds, json).await,
+    }
+}
+
+async fn boot(matrix: &MatrixArgs, kernel: &str, rounds: u32, json: bool) -> Result<u8, Failure> {
     let workshop = Workshop::open(matrix.matrix.as_deref(), Screen::new(false))?;
-    let job = the_job(&workshop, &kernel, None)?;
+    let job = the_job(&workshop, kernel, None)?;
     let scratch = workshop.archive.store().scratch()?;
     let Workshop { project, archive, .. } = workshop;
     let tests = project.spec.project.tests;

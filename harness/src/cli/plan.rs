@@ -1,11 +1,80 @@
-//! `ukci plan`: the cells of the matrix, as text and as JSON.
+//! `ukci plan`: the cells of the matrix for people and scripts, and their shards for GitHub Actions.
 
 use serde::Serialize;
 
-use super::args::PlanArgs;
+use super::args::{FilterArgs, PlanArgs, PlanFormat, ShardArgs};
 use super::failure::Failure;
-use crate::matrix::{Cell, Plan};
+use super::screen;
+use crate::matrix::{Cell, ExpectedTimes, Plan};
 use crate::project::Project;
+use crate::report;
+use crate::run::outcome::{PhaseName, RunOutcome};
+
+pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
+    let project = Project::load(args.matrix.matrix.as_deref())?;
+    let (plan, times) = expand(&project, &args.filter, &args.shard)?;
+    let format = if args.json { PlanFormat::Json } else { args.format };
+    let printed = match (format, args.shards) {
+        (PlanFormat::Github, Some(shards)) => {
+            refuse_nothing(&plan)?;
+            github(&plan, usize::from(shards), &times)?
+        }
+        (_, Some(_)) => return Err(Failure::Usage("--shards goes with --format github".into())),
+        (PlanFormat::Json, None) => json(&plan, &project)?,
+        (PlanFormat::Text | PlanFormat::Github, None) => text(&plan, &project, &times),
+    };
+    super::print(&printed)?;
+    Ok(0)
+}
+
+/// The cells that are asked for, or the shard of them, and how long they are expected to take.
+pub(super) fn expand(
+    project: &Project,
+    filter: &FilterArgs,
+    shard: &ShardArgs,
+) -> Result<(Plan, ExpectedTimes), Failure> {
+    let whole = Plan::expand(&project.spec, &filter.filter())?;
+    let times = match &shard.times {
+        Some(run) => times(&super::report::load(Some(run))?.2),
+        None => ExpectedTimes::default(),
+    };
+    let plan = match shard.shard {
+        Some(shard) => whole.keep(shard, &times)?,
+        None => whole,
+    };
+    Ok((plan, times))
+}
+
+/// That nothing ran must not look like a success.
+pub(super) fn refuse_nothing(plan: &Plan) -> Result<(), Failure> {
+    if !plan.jobs().is_empty() {
+        return Ok(());
+    }
+    let reasons: String =
+        report::reasons_not_to_run(plan).map(|(reason, cells)| format!("\n  {cells} not run: {reason}")).collect();
+    Err(Failure::Usage(format!("there is nothing to run{reasons}\n  hint: `ukci plan` lists the cells")))
+}
+
+/// What the jobs of a run took, from QEMU's exec on; what came before is not the same on two machines.
+fn times(run: &RunOutcome) -> ExpectedTimes {
+    let mut times = ExpectedTimes::default();
+    for cell in &run.cells {
+        // An attempt that was cut short tells nothing.
+        let Some(attempt) = cell.attempts.last().filter(|attempt| attempt.loss.is_none()) else { continue };
+        let of = |names: &[PhaseName]| {
+            let phases = attempt.phases.iter().filter(|phase| names.contains(&phase.name));
+            phases.map(|phase| phase.seconds).sum()
+        };
+        times.add_boot(&format!("{}/{}", cell.arch, cell.kernel.name), of(&[PhaseName::Boot, PhaseName::Connect]));
+        times.add_tests(&cell.id, of(&[PhaseName::List, PhaseName::Test]));
+    }
+    times
+}
+
+fn text(plan: &Plan, project: &Project, times: &ExpectedTimes) -> String {
+    let release = |cell: &Cell| Some(project.lock.get(cell.arch, &cell.kernel)?.release.clone());
+    report::plan(plan, plan.expected_seconds(times), release, screen::style(&std::io::stdout()))
+}
 
 /// A cell with what its kernel is pinned to.
 #[derive(Serialize)]
@@ -16,17 +85,11 @@ struct Row<'a> {
     version: Option<&'a str>,
 }
 
-pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
-    let project = Project::load(args.matrix.matrix.as_deref())?;
-    let plan = Plan::expand(&project.spec, &args.filter.filter())?;
-    let rows: Vec<Row<'_>> = plan.cells().iter().map(|cell| row(&project, cell)).collect();
-    if args.json {
-        let json = serde_json::to_string_pretty(&rows).map_err(|error| Failure::Broken(error.to_string()))?;
-        super::print(&format!("{json}\n"))?;
-    } else {
-        super::print(&text(&rows, plan.jobs().len()))?;
-    }
-    Ok(0)
+fn json(plan: &Plan, project: &Project) -> Result<String, Failure> {
+    let row = |cell| row(project, cell);
+    let rows: Vec<Row<'_>> = plan.cells().iter().map(row).collect();
+    let json = serde_json::to_string_pretty(&rows).map_err(|error| Failure::Broken(error.to_string()))?;
+    Ok(format!("{json}\n"))
 }
 
 fn row<'a>(project: &'a Project, cell: &'a Cell) -> Row<'a> {
@@ -35,17 +98,54 @@ fn row<'a>(project: &'a Project, cell: &'a Cell) -> Row<'a> {
     Row { cell, release: pinned.map(|pinned| pinned.release.as_str()), version }
 }
 
-fn text(rows: &[Row<'_>], jobs: usize) -> String {
-    let width = rows.iter().map(|row| row.cell.id.len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for row in rows {
-        let note = match &row.cell.not_run {
-            Some(reason) => format!("not run: {reason}"),
-            None => row.release.unwrap_or("not pinned: the newest of its series").to_owned(),
-        };
-        text += &format!("{:width$}  {note}\n", row.cell.id);
+/// The value of a GitHub Actions `strategy.matrix`.
+#[derive(Serialize)]
+struct StrategyMatrix {
+    include: Vec<ShardEntry>,
+}
+
+/// What one job of the workflow does.
+#[derive(Serialize)]
+struct ShardEntry {
+    /// For `--shard`.
+    shard: String,
+    name: String,
+    jobs: usize,
+    cells: usize,
+    expected_seconds: u64,
+}
+
+fn github(plan: &Plan, at_most: usize, times: &ExpectedTimes) -> Result<String, Failure> {
+    let shards = plan.split(at_most.min(plan.jobs().len()), times);
+    let entry = |shard: &Plan| ShardEntry {
+        shard: shard.shard().map(|shard| shard.to_string()).unwrap_or_default(),
+        name: name(shard),
+        jobs: shard.jobs().len(),
+        cells: shard.cells().len(),
+        // OK because the times of VMs are far from the limits; a negative or absent one becomes 0.
+        expected_seconds: shard.expected_seconds(times).ceil() as u64,
+    };
+    let matrix = StrategyMatrix { include: shards.iter().map(entry).collect() };
+    let json = serde_json::to_string(&matrix).map_err(|error| Failure::Broken(error.to_string()))?;
+    Ok(format!("{json}\n"))
+}
+
+/// What is in a shard, in a few words: its kernels by architecture, or how many they are.
+fn name(shard: &Plan) -> String {
+    /// What GitHub shows of a job's name beside its list of jobs.
+    const WIDTH: usize = 60;
+    let by_arch = || shard.jobs().chunk_by(|one, other| one.arch == other.arch);
+    let join = |parts: Vec<String>| parts.join(", ");
+    let names = join(
+        by_arch()
+            .map(|jobs| {
+                let names: Vec<&str> = jobs.iter().map(|job| job.kernel.name.as_str()).collect();
+                format!("{} {}", jobs[0].arch, names.join(" "))
+            })
+            .collect(),
+    );
+    if names.len() <= WIDTH {
+        return names;
     }
-    let waiting = rows.iter().filter(|row| row.cell.not_run.is_some()).count();
-    let not_run = if waiting > 0 { format!(", {waiting} of them not run") } else { String::new() };
-    text + &format!("{} cells in {jobs} VMs{not_run}\n", rows.len())
+    join(by_arch().map(|jobs| format!("{} {} kernels", jobs[0].arch, jobs.len())).collect())
 }

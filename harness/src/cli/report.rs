@@ -6,16 +6,10 @@ use super::args::{ReportArgs, ReportFormat};
 use super::failure::Failure;
 use crate::project::Project;
 use crate::report;
+use crate::run::outcome::RunOutcome;
 
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
-    let path = find(args.run.as_deref())?;
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::Usage(format!(
-            "cannot read `{}`: {error}\n  hint: `ls target/ukci/runs` lists the runs",
-            path.display()
-        ))
-    })?;
-    let outcome = report::read(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    let (path, text, outcome) = load(args.run.as_deref())?;
     let directory = path.parent().unwrap_or(Path::new("."));
     let printed = match args.format {
         ReportFormat::Table => super::run::table(&outcome, directory),
@@ -29,6 +23,19 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     };
     super::print(&printed)?;
     Ok(0)
+}
+
+/// The record of the run that is `given`: its path, its text and what it says.
+pub(super) fn load(given: Option<&Path>) -> Result<(PathBuf, String, RunOutcome), Failure> {
+    let path = find(given)?;
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Failure::Usage(format!(
+            "cannot read `{}`: {error}\n  hint: `ls target/ukci/runs` lists the runs",
+            path.display()
+        ))
+    })?;
+    let outcome = report::read(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    Ok((path, text, outcome))
 }
 
 /// The `run.json` that is meant: a file, a run's directory, a run's name, or the newest run.

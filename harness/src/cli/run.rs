@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::interrupt;
 use super::screen::{self, RunObserver, Screen};
 use super::workshop::Workshop;
-use crate::matrix::{Plan, matcher};
+use crate::matrix::matcher;
 use crate::provision::{AccelWish, Provisioner};
 use crate::report;
 use crate::run::directory::RunDirectory;
@@ -20,7 +20,8 @@ use jiff::Timestamp;
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
     let workshop = Workshop::open(args.matrix.matrix.as_deref(), Screen::new(args.no_progress))?;
     let Workshop { project, archive, screen } = workshop;
-    let plan = Plan::expand(&project.spec, &args.filter.filter())?;
+    let plan = super::plan::expand(&project, &args.filter, &args.shard)?.0;
+    super::plan::refuse_nothing(&plan)?;
     let only = args.tests.iter().map(|glob| matcher(glob)).collect::<Result<Vec<_>, _>>()?;
     let tests = TestOptions {
         tests: project.spec.project.tests,

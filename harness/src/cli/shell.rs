@@ -55,7 +55,7 @@ async fn command(session: &ssh::Session, words: &[String]) -> Result<Exit, Failu
 /// The job of the one kernel that is meant.
 pub(super) fn the_job(workshop: &Workshop, kernel: &str, arch: Option<Arch>) -> Result<Job, Failure> {
     let arches = arch.or_else(Arch::host).into_iter().collect();
-    let filter = Filter { kernels: vec![kernel.to_owned()], arches, llvm: Vec::new() };
+    let filter = Filter { kernels: vec![kernel.to_owned()], arches, ..Filter::default() };
     let plan = Plan::expand(&workshop.project.spec, &filter)?;
     let reason = || plan.cells().iter().find_map(|cell| cell.not_run.clone()).unwrap_or_default();
     plan.jobs()

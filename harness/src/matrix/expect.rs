@@ -91,7 +91,7 @@ mod tests {
         let error = |text| Expectations::parse(Path::new("e.yaml"), text).unwrap_err().to_string();
         assert_eq!(
             error("- {cell: 'a[', test: b, reason: c}\n"),
-            "e.yaml: cell: `a[` is not a glob: unclosed character class; missing ']'"
+            "e.yaml:1: cell: `a[` is not a glob: unclosed character class; missing ']'"
         );
         assert_eq!(error("- {cell: a, test: b, reason: ' '}\n"), "e.yaml:1: test `b`: `reason` is empty");
     }

@@ -12,8 +12,13 @@ use serde::{Deserialize, Deserializer};
 
 mod check;
 mod kernel;
+mod rule;
+mod set;
 
 pub use self::kernel::KernelSpec;
+pub use self::rule::RuleSpec;
+pub(super) use self::rule::Ruling;
+pub use self::set::{LlvmChoice, SetSpec};
 use super::Arch;
 use super::text::{self, SpecError};
 
@@ -36,7 +41,13 @@ pub struct MatrixSpec {
     pub llvm: Vec<LlvmSpec>,
     /// Cells that cannot work, each with its reason.
     #[serde(default)]
-    pub exclude: Vec<ExcludeSpec>,
+    pub exclude: Vec<RuleSpec>,
+    /// Cells that run although `exclude` or a kernel's `arches` leave them out, each with its reason.
+    #[serde(default)]
+    pub include: Vec<RuleSpec>,
+    /// Parts of the matrix, by name.
+    #[serde(default)]
+    pub sets: BTreeMap<String, SetSpec>,
 }
 
 /// The project whose tests run.
@@ -157,23 +168,6 @@ pub struct LlvmSpec {
     /// The suite that has it, where that is not the suite of the tools.
     #[serde(default)]
     pub suite: Option<String>,
-}
-
-/// Cells that are left out. A key that is absent matches everything.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ExcludeSpec {
-    /// The kernel's name.
-    #[serde(default)]
-    pub kernel: Option<String>,
-    /// The architecture.
-    #[serde(default)]
-    pub arch: Option<Arch>,
-    /// The LLVM release.
-    #[serde(default)]
-    pub llvm: Option<u32>,
-    /// Why: the table shows it.
-    pub reason: String,
 }
 
 impl MatrixSpec {

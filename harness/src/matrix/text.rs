@@ -33,10 +33,13 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, S
 
 /// An error about `value`, with the line of the `nth` place (counted from 0) where the text has it as a value of its own.
 pub(super) fn error_at(path: &Path, text: &str, value: &str, nth: usize, message: String) -> SpecError {
+    // A glob may hold what separates words elsewhere.
+    let quoted = [format!("'{value}'"), format!("\"{value}\"")];
     let holds = |line: &str| {
         let code = line.split(" #").next().unwrap_or_default();
         !code.trim_start().starts_with('#')
-            && code.split(|c: char| c.is_whitespace() || "{}[],\"':".contains(c)).any(|word| word == value)
+            && (code.split(|c: char| c.is_whitespace() || "{}[],\"':".contains(c)).any(|word| word == value)
+                || quoted.iter().any(|value| code.contains(value)))
     };
     let is_top_level_key = |line: &str| line.strip_prefix(value).is_some_and(|rest| rest.starts_with(':'));
     let line = text

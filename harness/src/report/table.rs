@@ -12,11 +12,11 @@ use crate::run::outcome::{RunOutcome, Verdict};
 /// Columns between two columns of a table.
 const GAP: usize = 2;
 /// Columns that the text of a finding is moved in by: as wide as the longest word of a verdict, and a gap.
-const INDENT: usize = 9;
+pub(super) const INDENT: usize = 9;
 /// Lines, about, of the sentence that tells why cells were lost.
 const MOST_LINES: usize = 3;
 /// Cells that a finding names before it counts the rest.
-const MOST_CELLS: usize = 12;
+pub(super) const MOST_CELLS: usize = 12;
 
 /// Writes what a person needs to know of the run, at most 100 columns wide. `directory` is the run's.
 ///
@@ -45,7 +45,7 @@ pub fn render(run: &RunOutcome, directory: &Path, style: Style, mut writer: impl
 }
 
 /// Appends the table, in as many blocks as its columns need.
-fn render_grid(grid: &Grid, style: Style, out: &mut String) {
+pub(super) fn render_grid(grid: &Grid, style: Style, out: &mut String) {
     let widths: Vec<Column> = (0..grid.columns.len()).map(|index| Column::of(grid, index)).collect();
     let widest = widths.iter().map(|column| column.width() + GAP).max().unwrap_or(0);
     let labels = grid.rows.iter().map(|row| text::width(&row.label) + GAP).chain([text::width(&grid.title)]);

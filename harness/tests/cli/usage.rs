@@ -16,6 +16,9 @@ use crate::world::World;
 #[case::kernel("series: \"6.18\"", "series: newest", &["ukci.yaml:7: kernels[1]: series `newest` is neither"])]
 #[case::llvm("version: 21", "version: 7", &["ukci.yaml:10: llvm: version `7` is out of range: must be between 14 and 99"])]
 #[case::name("name: \"6.18\"", "name: \"6.12\"", &["ukci.yaml:7: kernels: name `6.12` stands twice"])]
+#[case::include("llvm:\n", "include: [{llvm: 21}]\nllvm:\n", &["ukci.yaml:8: include[0]: missing field `reason`"])]
+#[case::set("llvm:\n", "sets: {pr: {kernels: [\"6.13\"]}}\nllvm:\n", &["ukci.yaml:8: sets.pr: unknown kernel `6.13` (known: 6.12, 6.18)", "hint: did you mean `6.1"])]
+#[case::empty_set("llvm:\n", "sets: {pr: {llvm: []}}\nllvm:\n", &["ukci.yaml:8: sets.pr: `llvm` is empty, so the set has 0 cells"])]
 #[case::timeout("boot_timeout: 60s", "boot_timeout: soon", &["arches.x86_64.boot_timeout: `soon` is not a time; expected one like `90s`"])]
 fn a_mistake_in_the_matrix_is_named(#[case] from: &str, #[case] to: &str, #[case] parts: &[&str]) {
     let world = World::new();
@@ -34,6 +37,12 @@ fn a_mistake_in_the_matrix_is_named(#[case] from: &str, #[case] to: &str, #[case
 #[case::no_arch(&["--arch", "vax"], &["invalid value 'vax'", "expected one of x86_64, aarch64, riscv64"])]
 #[case::llvm(&["--llvm", "19"], &["--llvm `19` is not in the matrix (known: 22, 21)"])]
 #[case::glob(&["--kernel", "6.[1"], &["`6.[1` is not a glob"])]
+#[case::set(&["--set", "pr"], &["--set `pr` is not in the matrix (it has no `sets`)"])]
+#[case::shard(&["--shard", "x"], &["invalid value 'x' for '--shard <I/N>': expected `i/n`, like `1/3`"])]
+#[case::shard_zero(&["--shard", "0/3"], &["expected a shard from 1 to 3, found 0"])]
+#[case::shard_beyond(&["--shard", "4/3"], &["expected a shard from 1 to 3, found 4"])]
+#[case::shard_empty(&["--shard", "3/3"], &["--shard `3/3`: the plan has 2 VMs", "hint: `--shard` takes at most `2/2` here"])]
+#[case::times(&["--times", "gone"], &["cannot read `", "gone/run.json`: No such file"])]
 fn a_filter_that_fits_nothing_is_refused(#[case] filter: &[&str], #[case] parts: &[&str]) {
     let world = World::new();
     for command in ["run", "plan"] {
@@ -51,23 +60,6 @@ fn a_missing_project_is_named() {
     world.ukci(&["run"]).one_error(2, &["ukci.yaml: project.directory: no `Cargo.toml` in `"]);
     fs::remove_file(world.project.join("ukci.yaml")).expect("removed");
     world.ukci(&["run"]).one_error(2, &["no matrix: neither", "hint: `--matrix FILE` names one"]);
-}
-
-/// Check that the plan is printed for people and for scripts, and that its reader may hang up.
-#[test]
-fn the_plan_is_printed() {
-    let world = World::new();
-    world.edit_matrix("llvm:\n", "exclude: [{kernel: \"6.18\", llvm: 21, reason: too old}]\nllvm:\n");
-    let ended = world.ukci(&["plan"]);
-    let lines: Vec<_> = ended.succeeded().lines().collect();
-    assert_eq!(lines[0], "x86_64/6.12/llvm22  not pinned: the newest of its series");
-    assert_eq!(lines[3..], ["x86_64/6.18/llvm21  not run: too old", "4 cells in 2 VMs, 1 of them not run"]);
-
-    let ended = world.ukci(&["plan", "--json", "--kernel", "6.18"]);
-    let cells: Value = serde_json::from_str(ended.succeeded()).expect("JSON");
-    assert_eq!((&cells[0]["id"], &cells[0]["not_run"]), (&"x86_64/6.18/llvm22".into(), &Value::Null));
-    assert_eq!((&cells[1]["llvm"], &cells[1]["not_run"]), (&21.into(), &"too old".into()));
-    assert_eq!(cells[2], Value::Null);
 }
 
 /// Check that a reader who hangs up, as `head` does, is no error.
@@ -99,6 +91,7 @@ fn a_reader_may_hang_up(#[case] args: &[&str]) {
 #[case("cache prune")]
 #[case("exec")]
 #[case("bench boot")]
+#[case("bench plan")]
 #[case("completions")]
 fn help_fits(#[case] command: &str) {
     let mut world = World::new();

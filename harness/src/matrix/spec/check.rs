@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use globset::Glob;
 use jiff::SignedDuration;
 
-use super::{MatrixSpec, list};
+use super::{MatrixSpec, RuleSpec, SetSpec, list};
 use crate::matrix::text::{self, SpecError};
 
 impl MatrixSpec {
@@ -63,28 +64,10 @@ impl MatrixSpec {
                 return refuse(&version, 1, format!("llvm: version `{version}` stands twice"));
             }
         }
-        for row in &self.exclude {
-            if row.reason.trim().is_empty() {
-                return refuse("exclude", 0, "exclude: `reason` is empty; expected why these cells cannot work".into());
-            }
-            if let Some(name) = row.kernel.as_deref().filter(|name| !names.contains(name)) {
-                let mut error = text::error_at(
-                    path,
-                    text,
-                    name,
-                    0,
-                    format!("exclude: unknown kernel `{name}` (known: {})", list(&names)),
-                );
-                error.hint = text::nearest(name, names.iter().copied()).map(|name| format!("did you mean `{name}`?"));
-                return Err(error);
-            }
-            if let Some(version) = row.llvm.filter(|version| !releases.contains(version)) {
-                return refuse(
-                    &version.to_string(),
-                    0,
-                    format!("exclude: unknown llvm `{version}` (known: {})", list(&releases)),
-                );
-            }
+        self.check_rules("exclude", &self.exclude, path, text)?;
+        self.check_rules("include", &self.include, path, text)?;
+        for (name, set) in &self.sets {
+            self.check_set(name, set, path, text)?;
         }
         if self.guest.vcpus == 0 || self.guest.memory_mib < 128 {
             return refuse("guest", 0, "guest: expected at least 1 vcpu and 128 MiB of memory".into());
@@ -99,5 +82,75 @@ impl MatrixSpec {
             }
         }
         Ok(())
+    }
+
+    fn check_rules(&self, key: &str, rows: &[RuleSpec], path: &Path, text: &str) -> Result<(), SpecError> {
+        let refuse = |value: &str, message: String| Err(text::error_at(path, text, value, 0, message));
+        for row in rows {
+            if row.reason.trim().is_empty() {
+                let verb = if key == "exclude" { "cannot work" } else { "run all the same" };
+                return refuse(key, format!("{key}: `reason` is empty; expected why these cells {verb}"));
+            }
+            if let Some(name) = row.kernel.as_deref()
+                && !self.kernels.iter().any(|kernel| kernel.name == name)
+            {
+                return Err(self.unknown_kernel(key, name, path, text));
+            }
+            if let Some(arch) = row.arch.filter(|arch| !self.arches.contains_key(arch)) {
+                return refuse(
+                    arch.name(),
+                    format!("{key}: arch `{arch}` is not among `arches` (known: {})", list(self.arches.keys())),
+                );
+            }
+            if let Some(version) = row.llvm.filter(|version| !self.llvm_versions().contains(version)) {
+                return refuse(
+                    &version.to_string(),
+                    format!("{key}: unknown llvm `{version}` (known: {})", list(self.llvm_versions())),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn check_set(&self, name: &str, set: &SetSpec, path: &Path, text: &str) -> Result<(), SpecError> {
+        let refuse = |value: &str, message: String| Err(text::error_at(path, text, value, 0, message));
+        let SetSpec { kernels, arches, llvm } = set;
+        let empty = [
+            ("kernels", kernels.as_ref().is_some_and(Vec::is_empty)),
+            ("arches", arches.as_ref().is_some_and(BTreeSet::is_empty)),
+            ("llvm", llvm.as_ref().is_some_and(Vec::is_empty)),
+        ];
+        if let Some((key, _)) = empty.into_iter().find(|(_, empty)| *empty) {
+            return refuse(
+                name,
+                format!("sets.{name}: `{key}` is empty, so the set has 0 cells; without the key it has all"),
+            );
+        }
+        for given in kernels.iter().flatten() {
+            let glob = Glob::new(given).map(|glob| glob.compile_matcher());
+            match glob {
+                Err(error) => return refuse(given, format!("sets.{name}: `{given}` is not a glob: {}", error.kind())),
+                Ok(glob) if self.kernels.iter().any(|kernel| glob.is_match(&kernel.name)) => {}
+                Ok(_) => return Err(self.unknown_kernel(&format!("sets.{name}"), given, path, text)),
+            }
+        }
+        if let Some(arch) = arches.iter().flatten().find(|arch| !self.arches.contains_key(arch)) {
+            let known = list(self.arches.keys());
+            return refuse(arch.name(), format!("sets.{name}: arch `{arch}` is not among `arches` (known: {known})"));
+        }
+        let versions = self.llvm_versions();
+        if let Some(choice) = llvm.iter().flatten().find(|choice| choice.of(&versions).is_none()) {
+            let known = list(versions);
+            return refuse(&choice.to_string(), format!("sets.{name}: unknown llvm `{choice}` (known: {known})"));
+        }
+        Ok(())
+    }
+
+    fn unknown_kernel(&self, key: &str, name: &str, path: &Path, text: &str) -> SpecError {
+        let names = || self.kernels.iter().map(|kernel| kernel.name.as_str());
+        let message = format!("{key}: unknown kernel `{name}` (known: {})", list(names()));
+        let mut error = text::error_at(path, text, name, 0, message);
+        error.hint = text::nearest(name, names()).map(|name| format!("did you mean `{name}`?"));
+        error
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::MatrixSpec;
+use super::{MatrixSpec, Ruling};
 use crate::matrix::{Arch, Series};
 
 /// A row of the table.
@@ -24,15 +24,10 @@ pub struct KernelSpec {
 }
 
 impl KernelSpec {
-    /// Whether `spec`, the matrix of this row, has any cell of it on `arch` that is not excluded.
+    /// Whether `spec`, the matrix of this row, has any cell of it on `arch` that is not left out.
     #[must_use]
     pub fn is_wanted_on(&self, spec: &MatrixSpec, arch: Arch) -> bool {
-        self.arches.as_ref().is_none_or(|arches| arches.contains(&arch))
-            && !spec.exclude.iter().any(|row| {
-                row.llvm.is_none()
-                    && row.arch.is_none_or(|excluded| excluded == arch)
-                    && row.kernel.as_ref().is_none_or(|excluded| *excluded == self.name)
-            })
+        spec.llvm.iter().any(|llvm| !matches!(spec.ruling(self, arch, llvm.version), Ruling::LeftOut(_)))
     }
 
     /// The configuration that is meant on `arch`. One that the row names is never replaced.

@@ -15,6 +15,11 @@ llvm:
   - {version: 23, suite: two}
 exclude:
   - {kernel: rc, llvm: 22, reason: too new}
+include:
+  - {kernel: rc, arch: x86_64, llvm: 22, reason: curious}
+sets:
+  pr: {kernels: [\"6.*\"], llvm: [newest, 22]}
+  full: {}
 ";
 
 #[track_caller]
@@ -66,7 +71,7 @@ fn a_mistake_is_named_with_its_line_and_what_was_expected() {
         "{kernel: \"6.2\",",
         "m.yaml:12: exclude: unknown kernel `6.2` (known: 6.1, rc)\n  hint: did you mean `6.1`?",
     );
-    refused("llvm: 22,", "llvm: 21,", "m.yaml:12: exclude: unknown llvm `21` (known: 22, 23)");
+    refused("llvm: 22,", "llvm: 21,", "m.yaml:12: exclude: unknown llvm `21` (known: 23, 22)");
     refused(
         "reason: too new",
         "reason: ''",
@@ -77,5 +82,53 @@ fn a_mistake_is_named_with_its_line_and_what_was_expected() {
         "  - {name: \"6.1\", series: \"6.1\"}\n  - {name: rc, series: rc, flavor: rt}\n",
         "  []\n",
         "m.yaml:5: `kernels` is empty, so the matrix has 0 cells; expected at least one entry",
+    );
+}
+
+#[test]
+fn a_mistake_in_a_rule_or_a_set_is_named_with_its_line() {
+    refused(
+        "reason: curious",
+        "reason: ' '",
+        "m.yaml:13: include: `reason` is empty; expected why these cells run all the same",
+    );
+    refused(", reason: curious", "", "m.yaml:14: include[0]: missing field `reason`");
+    refused(
+        "arch: x86_64,",
+        "arch: riscv64,",
+        "m.yaml:14: include: arch `riscv64` is not among `arches` (known: x86_64)",
+    );
+    refused(
+        "[\"6.*\"]",
+        "[\"6.2*\"]",
+        "m.yaml:16: sets.pr: unknown kernel `6.2*` (known: 6.1, rc)\n  hint: did you mean `6.1`?",
+    );
+    refused("[\"6.*\"]", "[\"6.[\"]", "m.yaml:16: sets.pr: `6.[` is not a glob: unclosed character class; missing ']'");
+    refused(
+        "kernels: [\"6.*\"]",
+        "kernels: []",
+        "m.yaml:16: sets.pr: `kernels` is empty, so the set has 0 cells; without the key it has all",
+    );
+    refused(
+        "kernels: [\"6.*\"]",
+        "arches: [aarch64]",
+        "m.yaml:16: sets.pr: arch `aarch64` is not among `arches` (known: x86_64)",
+    );
+    refused("[newest, 22]", "[21]", "m.yaml:16: sets.pr: unknown llvm `21` (known: 23, 22)");
+    refused(
+        "[newest, 22]",
+        "[latest]",
+        "m.yaml:16: sets.pr.llvm[0]: `latest` is neither an LLVM release, nor `newest`, nor `oldest`",
+    );
+    refused("[newest, 22]", "newest", "m.yaml:16: sets.pr.llvm: invalid type: string \"newest\", expected a sequence");
+    refused(
+        "full: {}",
+        "full: all",
+        "m.yaml:17: sets.full: invalid type: string \"all\", expected a set like `{kernels: [\"6.12\"]}`, or `{}` for everything",
+    );
+    refused(
+        "full: {}",
+        "full: {kernel: [rc]}",
+        "m.yaml:17: sets.full: unknown field `kernel`, expected one of `kernels`, `arches`, `llvm`\n  hint: did you mean `kernels`?",
     );
 }
