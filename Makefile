@@ -18,7 +18,11 @@ check: build ## formatting, lints, licences and sources of dependencies
 	$(UKCI) exec -- cargo clippy --workspace --all-targets --locked -- --deny warnings
 	cargo deny --all-features --config .github/deny.toml check bans licenses sources
 
+lint: ## the workflows, the scripts and the flake
+	.ci/lint
+	.ci/check-nix
+
 build:
 	cargo build --package ukci --locked
 
-.PHONY: help run test check build
+.PHONY: help run test check lint build
