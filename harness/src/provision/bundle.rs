@@ -63,6 +63,15 @@ pub enum BundleError {
     },
 }
 
+impl BundleError {
+    /// Cargo's verdict on `package`, which it printed to `log`.
+    fn compile(package: &str, log: &Path) -> Self {
+        let printed = std::fs::read(log).unwrap_or_default();
+        let message = first_errors(&String::from_utf8_lossy(&printed));
+        Self::Compile { package: package.to_owned(), message, log: log.to_owned() }
+    }
+}
+
 /// Compiles the tests of `project`, whose root is the directory `root`, in the target directory `target`. Cargo decides
 /// what has to be compiled again.
 ///
@@ -86,7 +95,7 @@ pub async fn build(
         .current_dir(root)
         .log(log)
         .capture();
-    for member in workspace_members(root).await? {
+    for member in workspace_members(project, root, log).await? {
         cargo = cargo.args(["--config", &apart(&member, toolchain.clang.llvm)]);
     }
     if !project.features.is_empty() {
@@ -98,12 +107,7 @@ pub async fn build(
     let deadline = Duration::try_from(project.build_timeout).unwrap_or(Duration::MAX);
     let finished = cargo.run_any(deadline).await?;
     if !finished.status.success() {
-        let printed = std::fs::read(log).unwrap_or_default();
-        return Err(BundleError::Compile {
-            package: project.package.clone(),
-            message: first_errors(&String::from_utf8_lossy(&printed)),
-            log: log.to_owned(),
-        });
+        return Err(BundleError::compile(&project.package, log));
     }
     let executables = executables(&String::from_utf8_lossy(&finished.stdout), &project.package);
     if executables.is_empty() {
@@ -113,7 +117,7 @@ pub async fn build(
 }
 
 /// The names of the packages in the workspace at `root`.
-async fn workspace_members(root: &Path) -> Result<Vec<String>, BundleError> {
+async fn workspace_members(project: &ProjectSpec, root: &Path, log: &Path) -> Result<Vec<String>, BundleError> {
     #[derive(Deserialize)]
     struct Metadata {
         packages: Vec<Named>,
@@ -123,8 +127,11 @@ async fn workspace_members(root: &Path) -> Result<Vec<String>, BundleError> {
         name: String,
     }
     let metadata = cargo().args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(root).capture();
-    let printed = metadata.run(METADATA).await?.stdout;
-    let metadata: Metadata = serde_json::from_slice(&printed).map_err(BundleError::Metadata)?;
+    let finished = metadata.log(log).run_any(METADATA).await?;
+    if !finished.status.success() {
+        return Err(BundleError::compile(&project.package, log));
+    }
+    let metadata: Metadata = serde_json::from_slice(&finished.stdout).map_err(BundleError::Metadata)?;
     Ok(metadata.packages.into_iter().map(|package| package.name).collect())
 }
 

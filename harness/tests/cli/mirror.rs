@@ -89,7 +89,12 @@ fn a_bad_signature_is_one_error() {
     let [tools, ..] = suites();
     world.archive.publish_release("trixie", stranger.sign(&tools.release()));
     world.ukci(&RUN).one_error(1, &["cannot trust `http://", "/dists/trixie/InRelease`"]);
-    assert!(world.archive.requests().iter().all(|path| path.ends_with("/InRelease")), "{:?}", world.archive.requests());
+    let requests = world.archive.requests();
+    assert!(requests.iter().all(|path| !path.contains("/trixie/") || path.ends_with("/InRelease")), "{requests:?}");
+    assert!(
+        requests.iter().all(|path| !tools.packages.iter().any(|package| path.ends_with(&package.filename()))),
+        "{requests:?}"
+    );
     world.archive.publish_release(KERNELS, stranger.sign(&tools.release()));
     world.ukci(&["update"]).one_error(1, &["cannot trust `http://"]);
     assert!(!world.project.join("kernels.lock.json").exists());
@@ -103,7 +108,7 @@ fn a_toolchain_that_cannot_be_had_is_one_error() {
     let stranger = Signer::new(std::time::Duration::ZERO);
     world.archive.publish_release("bookworm", stranger.sign(&sysroot.release()));
     let ended = world.ukci(&RUN);
-    ended.failed(1, &["error: cannot fetch static libelf and zlib: cannot trust `http://"]);
+    ended.failed(1, &["error: cannot fetch static libelf and zlib for x86_64: cannot trust `http://"]);
     assert_eq!((ended.stdout.as_str(), ended.stderr.matches("cannot trust").count()), ("", 1), "{ended}");
     the_record_tells(&world, "cannot trust `http://");
 }
@@ -184,7 +189,7 @@ fn an_update_says_what_moved() {
     assert!(ended.succeeded().contains("6.12.9") && ended.stdout.ends_with("2 moved\n"), "{ended}");
     let pinned = fs::read_to_string(&lock).expect("a lock");
     assert_eq!(world.ukci(&["update"]).succeeded(), "every kernel is the newest of its series\n");
-    assert!(world.ukci(&["plan"]).succeeded().starts_with("x86_64/6.12/llvm22  6.12.9+deb13-cloud-amd64\n"));
+    assert!(world.ukci(&["plan"]).succeeded().contains("6.12  6.12.9+deb13-cloud-amd64  "));
 
     let [_, _, kernels] = suites();
     let newer = kernel("6.12.11+deb13-cloud-amd64", "6.12.11-1");

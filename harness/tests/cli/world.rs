@@ -87,7 +87,15 @@ impl World {
                 player.display()
             ),
         );
-        self.program("rustc", "for out; do [ \"$last\" = -o ] && echo relay > \"$out\"; last=$out; done");
+        let std = self.file("rust/libstd-0.rlib", "a standard library");
+        let std = std.parent().expect("below the project").display().to_string();
+        self.program(
+            "rustc",
+            &format!(
+                "case $1 in --print) echo '{std}';; *) for out; do [ \"$last\" = -o ] && echo relay > \"$out\"; \
+                 last=$out; done;; esac"
+            ),
+        );
         for llvm in [21, 22] {
             self.program(&format!("clang-{llvm}"), &format!("echo clang version {llvm}.1.0"));
         }
@@ -96,7 +104,10 @@ impl World {
             r#"{{"reason":"compiler-artifact","target":{{"name":"demo","kind":["lib"]}},"profile":{{"test":true}},"executable":"{}"}}"#,
             demo.display()
         );
-        self.program("cargo", &format!("echo '{message}'"));
+        self.program(
+            "cargo",
+            &format!(r#"case $1 in metadata) echo '{{"packages":[{{"name":"demo"}}]}}';; *) echo '{message}';; esac"#),
+        );
     }
 
     /// Puts a program, in sh, on the PATH.
