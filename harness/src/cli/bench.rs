@@ -1,14 +1,16 @@
-//! `ukci bench boot`: what the harness adds to the boot of a bare kernel.
+//! `ukci bench`: what the harness adds to the boot of a bare kernel, and where the time of a whole matrix goes.
+
+mod matrix;
 
 use serde::Serialize;
 
-use super::args::BenchCommand;
+use super::args::{BenchCommand, MatrixArgs};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::shell::the_job;
 use super::workshop::Workshop;
 use crate::provision::{AccelWish, Provisioner};
-use crate::run::boot_times;
+use crate::run::{self, boot_times};
 
 /// What was measured, for scripts.
 #[derive(Debug, Serialize)]
@@ -22,9 +24,15 @@ struct BootBench {
 }
 
 pub(super) async fn bench(command: BenchCommand) -> Result<u8, Failure> {
-    let BenchCommand::Boot { matrix, kernel, rounds, json } = command;
+    match command {
+        BenchCommand::Matrix { run, json } => matrix::bench(run, json).await,
+        BenchCommand::Boot { matrix, kernel, rounds, json } => boot(&matrix, &kernel, rounds, json).await,
+    }
+}
+
+async fn boot(matrix: &MatrixArgs, kernel: &str, rounds: u32, json: bool) -> Result<u8, Failure> {
     let workshop = Workshop::open(matrix.matrix.as_deref(), Screen::new(false))?;
-    let job = the_job(&workshop, &kernel, None)?;
+    let job = the_job(&workshop, kernel, None)?;
     let scratch = workshop.archive.store().scratch()?;
     let Workshop { project, archive, .. } = workshop;
     let tests = project.spec.project.tests;
@@ -38,7 +46,7 @@ pub(super) async fn bench(command: BenchCommand) -> Result<u8, Failure> {
         bare.push(times.bare.as_secs_f64());
         first_test.push(times.first_test.as_secs_f64());
     }
-    let (bare_seconds, first_test_seconds) = (median(&mut bare), median(&mut first_test));
+    let (bare_seconds, first_test_seconds) = (median(&bare), median(&first_test));
     let ratio = first_test_seconds / bare_seconds;
     let result = BootBench {
         kernel: inputs.kernel.release,
@@ -61,8 +69,6 @@ pub(super) async fn bench(command: BenchCommand) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
-    values.get(low).zip(values.get(high)).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
+fn median(values: &[f64]) -> f64 {
+    run::median(values.iter().copied()).unwrap_or(f64::NAN)
 }

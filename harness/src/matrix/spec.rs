@@ -144,6 +144,8 @@ pub struct ArchSpec {
     /// How long a boot may take, from QEMU's start to the ready line; by default what suits the emulation.
     #[serde(deserialize_with = "some_time")]
     pub boot_timeout: Option<SignedDuration>,
+    /// Memory of a VM in MiB, where `guest.memory_mib` does not suit.
+    pub memory_mib: Option<u32>,
 }
 
 /// A column of the table.
@@ -191,6 +193,13 @@ impl MatrixSpec {
         let mut versions: Vec<u32> = self.llvm.iter().map(|llvm| llvm.version).collect();
         versions.sort_unstable_by(|a, b| b.cmp(a));
         versions
+    }
+
+    /// The size and devices of a VM of `arch`.
+    #[must_use]
+    pub fn guest(&self, arch: Arch) -> GuestSpec {
+        let memory_mib = self.arches.get(&arch).and_then(|arch| arch.memory_mib).unwrap_or(self.guest.memory_mib);
+        GuestSpec { memory_mib, ..self.guest }
     }
 
     /// The suite that has the LLVM release `version`.

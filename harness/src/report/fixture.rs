@@ -14,6 +14,7 @@ pub(crate) fn run(cells: Vec<CellOutcome>) -> RunOutcome {
         finished: Some("2026-08-24T10:02:52.4Z".parse().unwrap()),
         host: HostId { cores: 4, accel: "tcg".into(), qemu: "10.0.13".into() },
         cells,
+        jobs: vec![],
     }
 }
 
