@@ -6,6 +6,7 @@ mod markdown;
 mod table;
 mod terminal;
 
+mod cells;
 mod finding;
 mod grid;
 mod text;

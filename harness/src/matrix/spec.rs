@@ -125,7 +125,7 @@ pub struct ArchiveSpec {
 pub struct GuestSpec {
     /// Memory of a VM in MiB.
     pub memory_mib: u32,
-    /// Processors of a VM. Under TCG each one keeps a processor of this machine busy.
+    /// Processors of a VM.
     pub vcpus: u32,
     /// Whether the guest gets a network card (slirp, on 127.0.0.1 only).
     pub network: bool,
@@ -133,7 +133,7 @@ pub struct GuestSpec {
 
 impl Default for GuestSpec {
     fn default() -> Self {
-        Self { memory_mib: 1024, vcpus: 2, network: false }
+        Self { memory_mib: 512, vcpus: 2, network: false }
     }
 }
 

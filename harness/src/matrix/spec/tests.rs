@@ -6,7 +6,7 @@ const GOOD: &str = "\
 project: {directory: .., package: tracer, test_timeout: 90s}
 archive: {kernels: [one, two], tools: one, sysroot: zero}
 arches:
-  x86_64: {boot_timeout: 60s}
+  x86_64: {boot_timeout: 60s, memory_mib: 768}
 kernels:
   - {name: \"6.1\", series: \"6.1\"}
   - {name: rc, series: rc, flavor: rt}
@@ -28,7 +28,7 @@ fn refused(from: &str, to: &str, expected: &str) {
 fn a_good_matrix_is_taken_with_its_defaults() {
     let spec = MatrixSpec::parse(Path::new("m.yaml"), GOOD).unwrap();
     assert_eq!(spec.kernels[0].flavor, "cloud");
-    assert_eq!(spec.guest.memory_mib, 1024);
+    assert_eq!((spec.guest(Arch::X86_64).memory_mib, spec.guest(Arch::Riscv64).memory_mib), (768, 512));
     assert_eq!(spec.project.tests, Tests::Ignored);
     assert_eq!(spec.llvm_versions(), [23, 22]);
     assert_eq!((spec.llvm_suite(22), spec.llvm_suite(23)), ("one", "two"));
