@@ -68,7 +68,7 @@ fn plain_progress_is_one_line_per_thing_that_matters() {
 fn live_progress_survives_every_event() {
     let style = Style { color: true };
     let mut terminal = Terminal::new(Draw::Quiet, style);
-    terminal.lines = Lines::Live(Live::new(ProgressDrawTarget::hidden(), style));
+    terminal.lines = Lines::Live(Box::new(Live::new(ProgressDrawTarget::hidden(), style)));
     events().iter().rev().chain(&events()).for_each(|event| terminal.on(event));
 }
 
