@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use self::bench::{BootTimes, boot_times};
@@ -91,6 +91,7 @@ pub async fn execute_plan(
         schedule,
         began: Instant::now(),
         providing: Semaphore::new(PROVIDING),
+        provided: Notify::new(),
         bundles,
         building: watch::Sender::new(0),
     });
@@ -122,8 +123,9 @@ pub async fn execute_plan(
     }
 }
 
-/// Builds the bundles in their order. Jobs ask for theirs themselves, and are told there what went wrong.
+/// Builds the bundles in their order, once the first job has its kernel. Jobs ask for theirs themselves, and are told there what went wrong.
 async fn build(context: Rc<Context>) {
+    context.provided.notified().await;
     let at_once = Arc::new(Semaphore::new(BUILDING));
     let mut building = JoinSet::new();
     for &(arch, llvm) in &context.bundles {

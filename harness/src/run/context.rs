@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::directory::RunDirectory;
 use super::execute::TestOptions;
@@ -23,6 +23,8 @@ pub(super) struct Context {
     pub(super) began: Instant,
     /// One permit for each job whose inputs may be provided at once.
     pub(super) providing: Semaphore,
+    /// That a job has its kernel: with none, bundles would be built in vain.
+    pub(super) provided: Notify,
     /// The bundles, in the order in which they are built.
     pub(super) bundles: Vec<BundleKey>,
     /// Of how many of them it is the turn.

@@ -69,6 +69,7 @@ impl Runner<'_> {
                 return None;
             }
         };
+        self.context.provided.notify_one();
         let (mut pending, mut hindered) = (VecDeque::new(), Vec::new());
         self.enter(PhaseName::Build);
         for &llvm in &self.job.llvm {
