@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use tokio::task::LocalSet;
 
-use self::args::{Cli, Command};
+use self::args::{BenchCommand, Cli, Command};
 use self::failure::Failure;
 
 /// Runs `ukci`; the exit codes are those of the README.
@@ -46,7 +46,7 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     // A run ends in its own way: with a record.
-    let ends_here = !matches!(cli.command, Command::Run(_));
+    let ends_here = !matches!(cli.command, Command::Run(_) | Command::Bench { command: BenchCommand::Matrix { .. } });
     tokio::select! {
         result = perform(cli.command) => result,
         () = interrupt::requested(), if ends_here => Err(Failure::Interrupted),

@@ -7,13 +7,18 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use nix::sys::prctl;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::time::TimeVal;
 use nix::unistd::{Pid, getppid};
 use thiserror::Error;
 use tokio::process::{Child, ChildStdout};
@@ -224,7 +229,7 @@ impl Command {
         let child = command.spawn().map_err(|source| ProcessError::Spawn { program: self.program.clone(), source })?;
         let group =
             (self.output != Output::Inherit).then(|| child.id().map(|id| Pid::from_raw(id.cast_signed()))).flatten();
-        Ok(Process { child, group, program: self.program.clone() })
+        Ok(Process { child, group, program: self.program.clone(), cpu: None })
     }
 
     /// Runs it to its end.
@@ -312,6 +317,7 @@ pub struct Process {
     child: Child,
     group: Option<Pid>,
     program: PathBuf,
+    cpu: Option<Duration>,
 }
 
 impl Process {
@@ -331,7 +337,25 @@ impl Process {
     /// # Errors
     /// When the kernel refuses.
     pub async fn wait(&mut self) -> Result<ExitStatus, ProcessError> {
-        self.child.wait().await.map_err(|source| ProcessError::Wait { program: self.program.clone(), source })
+        let ended_before = self.child.id().is_none();
+        let mut end = pin!(self.child.wait());
+        let (status, cpu) = poll_fn(|context| {
+            let before = cpu_of_children();
+            let status = ready!(end.as_mut().poll(context));
+            Poll::Ready((status, cpu_of_children().saturating_sub(before)))
+        })
+        .await;
+        if !ended_before {
+            self.cpu = Some(cpu);
+        }
+        status.map_err(|source| ProcessError::Wait { program: self.program.clone(), source })
+    }
+
+    /// The time that processors spent on it and on the children that it waited for; known once [`Process::wait`] has seen
+    /// its end.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        self.cpu
     }
 
     /// Kills its whole group at once.
@@ -347,8 +371,23 @@ impl Process {
     }
 }
 
+/// The time that processors spent on children that have been waited for. The kernel adds a child's when it is waited
+/// for, and only this thread waits for children: so the difference across one wait is that child's.
+fn cpu_of_children() -> Duration {
+    let time = |value: TimeVal| {
+        let part = |number: i64| u64::try_from(number).unwrap_or_default();
+        Duration::from_secs(part(value.tv_sec())) + Duration::from_micros(part(value.tv_usec()))
+    };
+    // OK because getrusage(2) fails on invalid arguments only.
+    getrusage(UsageWho::RUSAGE_CHILDREN)
+        .map_or(Duration::ZERO, |usage| time(usage.user_time()) + time(usage.system_time()))
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
     }
 }
+
+#[cfg(test)]
+mod tests;

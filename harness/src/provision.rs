@@ -35,7 +35,7 @@ use self::guest::{GuestError, GuestSpec};
 use self::initramfs::InitramfsError;
 use self::qemu::QemuError;
 use crate::archive::{Archive, ArchiveError, StoreError};
-use crate::matrix::{Arch, Job};
+use crate::matrix::{self, Arch, Job};
 use crate::process::ProcessError;
 use crate::project::Project;
 use crate::vm::keys::{KeyError, RunKeys};
@@ -220,6 +220,12 @@ impl Provisioner {
         found.await.copied()
     }
 
+    /// The size and devices of a VM of `arch`.
+    #[must_use]
+    pub fn guest(&self, arch: Arch) -> matrix::GuestSpec {
+        self.project.spec.guest(arch)
+    }
+
     /// How long the stages of a VM may take.
     #[must_use]
     pub fn deadlines(&self, arch: Arch, accel: Accel) -> Deadlines {
@@ -262,7 +268,7 @@ impl Provisioner {
             }
         })
         .await?;
-        let guest = self.project.spec.guest;
+        let guest = self.guest(inputs.arch);
         Ok(MachineSpec {
             arch: inputs.arch,
             accel,

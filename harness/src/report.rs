@@ -7,6 +7,7 @@ mod plan;
 mod table;
 mod terminal;
 
+mod cells;
 mod finding;
 mod grid;
 mod text;
@@ -86,6 +87,6 @@ pub fn replace_file(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 #[cfg(test)]
 mod tests;

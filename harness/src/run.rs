@@ -9,20 +9,31 @@ pub mod directory;
 pub mod event;
 mod execute;
 mod guest;
+mod history;
 mod job;
+mod measure;
 pub mod libtest;
 pub mod outcome;
 mod record;
+mod schedule;
+mod slots;
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use self::bench::{BootTimes, boot_times};
 pub use self::execute::TestOptions;
+pub use self::history::History;
+pub use self::measure::{Measures, PHASES, Waiting, median};
 pub use self::record::{Observer, Record};
+pub use self::schedule::Schedule;
+pub use self::slots::Slots;
 
+use self::context::Context;
 use self::directory::RunDirectory;
 use self::event::Event;
 use self::outcome::{CellOutcome, KernelId};
@@ -43,7 +54,14 @@ pub fn untouched_cells(plan: &Plan) -> Vec<CellOutcome> {
     plan.cells().iter().map(cell).collect()
 }
 
-/// Runs every job of `plan`, at most `at_once` VMs at a time. Whatever happens is in `record`; dropping the future ends
+/// Jobs whose kernels are fetched and whose images are made at once. More would share the line and the processors, and all
+/// be ready late.
+const PROVIDING: usize = 4;
+
+/// Bundles that are made at once: one is compiled, and meanwhile the toolchain of the next is fetched.
+const BUILDING: usize = 2;
+
+/// Runs every job of `plan` in the order of `schedule`. Whatever happens is in `record`; dropping the future ends
 /// every VM.
 ///
 /// # Errors
@@ -57,19 +75,33 @@ pub async fn execute_plan(
     tests: TestOptions,
     directory: RunDirectory,
     record: Record,
-    at_once: usize,
+    schedule: Schedule,
 ) -> Result<(), ProvisionError> {
     let (jobs, cells) = (plan.jobs().len(), plan.jobs().iter().map(|job| job.llvm.len()).sum());
     let (id, path) = (directory.id().to_owned(), directory.path().to_owned());
     record.event(&Event::Started { id, directory: path, jobs, cells });
     record.save();
-    let slots = Semaphore::new(at_once);
-    let context = Rc::new(context::Context { provisioner, tests, directory, record, slots });
+    let jobs = schedule.in_order(plan.jobs());
+    let bundles = schedule.bundles(&jobs);
+    let context = Rc::new(Context {
+        provisioner,
+        tests,
+        directory,
+        record,
+        schedule,
+        began: Instant::now(),
+        providing: Semaphore::new(PROVIDING),
+        provided: Notify::new(),
+        bundles,
+        building: watch::Sender::new(0),
+    });
     // Dropped with this future, and then every job with it.
     let mut running = JoinSet::new();
-    for job in plan.jobs() {
-        running.spawn_local(job::run(Rc::clone(&context), job.clone()));
+    for job in jobs {
+        running.spawn_local(job::run(Rc::clone(&context), job));
     }
+    let mut building = JoinSet::new();
+    building.spawn_local(build(Rc::clone(&context)));
     let mut hindered = Vec::new();
     while let Some(ended) = running.join_next().await {
         match ended {
@@ -89,4 +121,22 @@ pub async fn execute_plan(
         Some(hindrance) => Err(hindrance.cause),
         None => Ok(()),
     }
+}
+
+/// Builds the bundles in their order, once the first job has its kernel. Jobs ask for theirs themselves, and are told there what went wrong.
+async fn build(context: Rc<Context>) {
+    context.provided.notified().await;
+    let at_once = Arc::new(Semaphore::new(BUILDING));
+    let mut building = JoinSet::new();
+    for &(arch, llvm) in &context.bundles {
+        // OK because the semaphore is never closed.
+        let Ok(turn) = Arc::clone(&at_once).acquire_owned().await else { return };
+        let task = Rc::clone(&context);
+        building.spawn_local(async move {
+            drop(task.provisioner.bundle(arch, llvm).await);
+            drop(turn);
+        });
+        context.building.send_modify(|begun| *begun += 1);
+    }
+    while building.join_next().await.is_some() {}
 }

@@ -182,6 +182,12 @@ impl Vm {
         self.process.id()
     }
 
+    /// The time that this machine's processors spent on QEMU, once its end has been seen.
+    #[must_use]
+    pub fn cpu_time(&self) -> Option<Duration> {
+        self.process.cpu_time()
+    }
+
     /// Waits for the guest's end, which in the stage `stage` is an error, and says why it came. Safe to cancel.
     pub async fn ended(&mut self, stage: Stage) -> VmError {
         match self.process.wait().await {

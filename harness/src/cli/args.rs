@@ -319,6 +319,16 @@ pub enum BenchCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Run the matrix once, and say what a cell takes, how busy QEMU was, and what time was lost to waiting
+    #[command(after_help = "Example:\n  ukci bench matrix --arch x86_64 --json")]
+    Matrix {
+        /// What to run.
+        #[command(flatten)]
+        run: RunArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// How much the harness adds to the boot of a bare kernel, as a ratio
     Boot {
         /// Where the matrix is.

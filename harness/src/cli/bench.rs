@@ -1,4 +1,8 @@
-//! `ukci bench`: what the harness adds to the boot of a bare kernel, and how long a large plan takes.
+//! `ukci bench`: what the harness adds to the boot of a bare kernel, where the time of a whole matrix goes, and how long a
+//! large plan takes.
+
+mod matrix;
+mod plan;
 
 use serde::Serialize;
 
@@ -8,9 +12,7 @@ use super::screen::Screen;
 use super::shell::the_job;
 use super::workshop::Workshop;
 use crate::provision::{AccelWish, Provisioner};
-use crate::run::boot_times;
-
-mod plan;
+use crate::run::{self, boot_times};
 
 /// What was measured, for scripts.
 #[derive(Debug, Serialize)]
@@ -26,6 +28,7 @@ struct BootBench {
 pub(super) async fn bench(command: BenchCommand) -> Result<u8, Failure> {
     match command {
         BenchCommand::Plan { cells, json } => plan::bench(cells as usize, json),
+        BenchCommand::Matrix { run, json } => matrix::bench(run, json).await,
         BenchCommand::Boot { matrix, kernel, rounds, json } => boot(&matrix, &kernel, rounds, json).await,
     }
 }
@@ -46,7 +49,7 @@ async fn boot(matrix: &MatrixArgs, kernel: &str, rounds: u32, json: bool) -> Res
         bare.push(times.bare.as_secs_f64());
         first_test.push(times.first_test.as_secs_f64());
     }
-    let (bare_seconds, first_test_seconds) = (median(&mut bare), median(&mut first_test));
+    let (bare_seconds, first_test_seconds) = (median(&bare), median(&first_test));
     let ratio = first_test_seconds / bare_seconds;
     let result = BootBench {
         kernel: inputs.kernel.release,
@@ -69,8 +72,6 @@ async fn boot(matrix: &MatrixArgs, kernel: &str, rounds: u32, json: bool) -> Res
     Ok(0)
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let (low, high) = (values.len().saturating_sub(1) / 2, values.len() / 2);
-    values.get(low).zip(values.get(high)).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
+fn median(values: &[f64]) -> f64 {
+    run::median(values.iter().copied()).unwrap_or(f64::NAN)
 }

@@ -14,10 +14,30 @@ use crate::report;
 use crate::run::directory::RunDirectory;
 use crate::run::event::Event;
 use crate::run::outcome::{HostId, RunOutcome, Verdict};
-use crate::run::{Record, TestOptions, execute_plan, untouched_cells};
+use crate::run::{History, Record, Schedule, Slots, TestOptions, execute_plan, untouched_cells};
 use jiff::Timestamp;
 
+/// A run that came to its end, or was interrupted.
+pub(super) struct Ran {
+    pub(super) outcome: RunOutcome,
+    pub(super) directory: RunDirectory,
+    /// The processors that VMs could keep busy.
+    pub(super) slots: usize,
+    screen: Screen,
+    interrupted: bool,
+}
+
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
+    let tests = args.tests.clone();
+    let ran = execute(args).await?;
+    let written = ran.write_reports();
+    super::print(&table(&ran.outcome, ran.directory.path()))?;
+    written?;
+    ran.exit_code(&tests)
+}
+
+/// Runs the matrix and leaves its record.
+pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
     let workshop = Workshop::open(args.matrix.matrix.as_deref(), Screen::new(args.no_progress))?;
     let Workshop { project, archive, screen } = workshop;
     let plan = super::plan::expand(&project, &args.filter, &args.shard)?.0;
@@ -41,12 +61,13 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         AccelChoice::Kvm => AccelWish::Kvm,
         AccelChoice::Tcg => AccelWish::Tcg,
     };
-    let at_once = args.jobs.map_or_else(|| vms_at_once(&project.spec.guest), |jobs| jobs as usize);
+    let slots = args.jobs.map_or_else(|| Slots::on(cores(), available_kib), |jobs| Slots::for_vms(jobs as usize));
+    let schedule = Schedule::new(slots.clone(), History::read(&project.runs()));
     let observer = RunObserver { screen: screen.clone(), directory: directory.path().to_owned(), unsaved: false };
     let host = HostId { cores: cores(), accel: String::new(), qemu: String::new() };
     let record = Record::new(directory.id(), now, host, untouched_cells(&plan), Box::new(observer));
     let provisioner = Provisioner::new(archive, project, wish, args.matrix.locked, directory.path())?;
-    let work = execute_plan(&plan, provisioner, tests, directory.clone(), record.clone(), at_once);
+    let work = execute_plan(&plan, provisioner, tests, directory.clone(), record.clone(), schedule);
     let ended = tokio::select! {
         result = work => Some(result),
         () = interrupt::requested() => None,
@@ -61,33 +82,38 @@ pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
         // What cannot be removed now is removed with the next start.
         drop(store.abandon());
     }
-    conclude(&outcome, &directory, &screen)?;
-    if ended.is_none() {
-        return Err(Failure::Interrupted);
-    }
-    let ran = outcome.cells.iter().any(|cell| !cell.tests().is_empty());
-    let mut attempted = outcome.cells.iter().filter(|cell| !cell.attempts.is_empty()).peekable();
-    let any_was_attempted = attempted.peek().is_some();
-    if !args.tests.is_empty() && !ran && any_was_attempted && attempted.all(|cell| cell.verdict() == Verdict::NotRun) {
-        let globs = args.tests.join("`, `");
-        return Err(Failure::Usage(format!(
-            "--test `{globs}` matches no test\n  hint: `ukci run` without it names them all"
-        )));
-    }
-    Ok(outcome.exit_code())
+    Ok(Ran { outcome, directory, slots: slots.capacity(), screen, interrupted: ended.is_none() })
 }
 
-/// Writes the reports and prints the table.
-fn conclude(outcome: &RunOutcome, directory: &RunDirectory, screen: &Screen) -> Result<(), Failure> {
-    let path = directory.path();
-    let written = report::write_all(path, outcome);
-    if let Some(summary) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|summary| !summary.is_empty())
-        && let Err(error) = report::append_step_summary(summary.as_ref(), &report::markdown(outcome))
-    {
-        screen.event(&Event::Warning(format!("cannot append to `{}`: {error}", summary.display())));
+impl Ran {
+    pub(super) fn write_reports(&self) -> Result<(), Failure> {
+        let path = self.directory.path();
+        if let Some(summary) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|summary| !summary.is_empty())
+            && let Err(error) = report::append_step_summary(summary.as_ref(), &report::markdown(&self.outcome))
+        {
+            self.screen.event(&Event::Warning(format!("cannot append to `{}`: {error}", summary.display())));
+        }
+        let written = report::write_all(path, &self.outcome);
+        written.map_err(|error| Failure::Broken(format!("cannot write the reports in `{}`: {error}", path.display())))
     }
-    super::print(&table(outcome, path))?;
-    written.map_err(|error| Failure::Broken(format!("cannot write the reports in `{}`: {error}", path.display())))
+
+    /// What the run deserves; `tests` are the globs that chose its tests.
+    pub(super) fn exit_code(&self, tests: &[String]) -> Result<u8, Failure> {
+        let outcome = &self.outcome;
+        if self.interrupted {
+            return Err(Failure::Interrupted);
+        }
+        let ran = outcome.cells.iter().any(|cell| !cell.tests().is_empty());
+        let mut attempted = outcome.cells.iter().filter(|cell| !cell.attempts.is_empty()).peekable();
+        let any_was = attempted.peek().is_some();
+        if !tests.is_empty() && !ran && any_was && attempted.all(|cell| cell.verdict() == Verdict::NotRun) {
+            let globs = tests.join("`, `");
+            return Err(Failure::Usage(format!(
+                "--test `{globs}` matches no test\n  hint: `ukci run` without it names them all"
+            )));
+        }
+        Ok(outcome.exit_code())
+    }
 }
 
 /// The table, for standard output.
@@ -104,18 +130,8 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// As many VMs as processors and free memory carry.
-///
-/// A guest has several processors, so that code for several is tested, but its tests keep one busy at a time. Measured on
-/// 2 cores without KVM: two VMs of 2 processors each take 0.55 of the time of one after the other.
-fn vms_at_once(guest: &crate::matrix::GuestSpec) -> usize {
-    let by_cores = cores();
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available_kib =
-        meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse().ok());
-    // A quarter on top for QEMU itself.
-    let needed_kib = u64::from(guest.memory_mib) * 1024 * 5 / 4;
-    let by_memory = available_kib
-        .map_or(usize::MAX, |available: u64| usize::try_from(available / needed_kib).unwrap_or(usize::MAX));
-    by_cores.min(by_memory).max(1)
+/// The memory that this machine has left, in KiB.
+fn available_kib() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB")?.parse().ok())
 }

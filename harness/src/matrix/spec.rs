@@ -136,7 +136,7 @@ pub struct ArchiveSpec {
 pub struct GuestSpec {
     /// Memory of a VM in MiB.
     pub memory_mib: u32,
-    /// Processors of a VM. Under TCG each one keeps a processor of this machine busy.
+    /// Processors of a VM.
     pub vcpus: u32,
     /// Whether the guest gets a network card (slirp, on 127.0.0.1 only).
     pub network: bool,
@@ -144,7 +144,7 @@ pub struct GuestSpec {
 
 impl Default for GuestSpec {
     fn default() -> Self {
-        Self { memory_mib: 1024, vcpus: 2, network: false }
+        Self { memory_mib: 512, vcpus: 2, network: false }
     }
 }
 
@@ -157,6 +157,8 @@ pub struct ArchSpec {
     pub boot_timeout: Option<SignedDuration>,
     /// The suite of the C libraries, where that is not `archive.sysroot`.
     pub sysroot: Option<String>,
+    /// Memory of a VM in MiB, where `guest.memory_mib` does not suit.
+    pub memory_mib: Option<u32>,
 }
 
 /// A column of the table.
@@ -194,6 +196,13 @@ impl MatrixSpec {
     pub fn sysroot_suite(&self, arch: Arch) -> &str {
         let own = self.arches.get(&arch).and_then(|arch| arch.sysroot.as_deref());
         own.unwrap_or(&self.archive.sysroot)
+    }
+
+    /// The size and devices of a VM of `arch`.
+    #[must_use]
+    pub fn guest(&self, arch: Arch) -> GuestSpec {
+        let memory_mib = self.arches.get(&arch).and_then(|arch| arch.memory_mib).unwrap_or(self.guest.memory_mib);
+        GuestSpec { memory_mib, ..self.guest }
     }
 
     /// The suite that has the LLVM release `version`.

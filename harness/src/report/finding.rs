@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::report::cells::{self, Place};
 use crate::report::text;
 use crate::run::outcome::{CellOutcome, PhaseName, RunOutcome, TestRecord, TestResult, Verdict};
 
@@ -13,8 +14,10 @@ pub(crate) struct Finding<'a> {
     pub(crate) test: Option<&'a TestRecord>,
     /// The phase that ended the cells.
     pub(crate) phase: Option<PhaseName>,
-    /// What happened, in one line.
+    /// What happened, in one line, as the first of the cells has it.
     pub(crate) line: String,
+    /// Whether it has other numbers in other cells.
+    pub(crate) varies: bool,
     /// What happened, in full, as the first of the cells has it.
     pub(crate) message: String,
     /// The cells that it hit; never empty.
@@ -33,38 +36,15 @@ impl Finding<'_> {
         }
     }
 
+    /// The places of the cells that it hit.
+    pub(crate) fn places(&self) -> Vec<Place<'_>> {
+        self.cells.iter().map(|cell| cells::place(cell)).collect()
+    }
+
     /// The way out, where the error behind a loss knows one.
     pub(crate) fn hint(&self) -> Option<String> {
         let hint = self.message.lines().map(str::trim).find(|line| line.starts_with("hint: "));
         hint.filter(|_| self.test.is_none()).map(text::one_line)
-    }
-
-    /// The names of the cells, those of one kernel as `x86_64/6.12/llvm{21,22}`; or how many there are when that is all of
-    /// the run's.
-    pub(crate) fn cell_list(&self, run: &RunOutcome, most: usize) -> Vec<String> {
-        let hit = self.cells.len();
-        if hit > 1 && hit == run.cells.len() {
-            return vec![format!("all {hit} cells")];
-        }
-        let kernels = self.cells.chunk_by(|one, other| one.arch == other.arch && one.kernel.name == other.kernel.name);
-        let mut names: Vec<String> = kernels.clone().take(most).map(name_kernel).collect();
-        let shown: usize = kernels.take(most).map(<[_]>::len).sum();
-        if hit > shown {
-            names.push(format!("and {} more", hit - shown));
-        }
-        names
-    }
-}
-
-/// The name that the cells of one kernel share.
-fn name_kernel(cells: &[&CellOutcome]) -> String {
-    match cells {
-        [cell] => text::one_line(&cell.id),
-        [first, ..] => {
-            let llvms: Vec<String> = cells.iter().map(|cell| cell.llvm.to_string()).collect();
-            format!("{}/{}/llvm{{{}}}", first.arch, text::one_line(&first.kernel.name), llvms.join(","))
-        }
-        [] => String::new(),
     }
 }
 
@@ -78,14 +58,41 @@ pub(crate) fn all(run: &RunOutcome) -> Vec<Finding<'_>> {
     let mut places = HashMap::new();
     for found in run.cells.iter().flat_map(of_cell) {
         let test = found.test.map(|test| (&test.binary, &test.name));
-        let place = *places.entry((found.verdict, test, found.phase, found.line.clone())).or_insert(findings.len());
+        let llvm = found.cells.first().map(|cell| cell.llvm);
+        let alike = without_numbers(&found.line, llvm);
+        let place = *places.entry((found.verdict, test, found.phase, alike)).or_insert(findings.len());
         match findings.get_mut(place) {
-            Some(known) => known.cells.extend(found.cells),
+            Some(known) => {
+                known.varies |= known.line != found.line;
+                known.cells.extend(found.cells);
+            }
             None => findings.push(found),
         }
     }
     findings.sort_by_key(|finding| ORDER.iter().position(|verdict| *verdict == finding.verdict));
     findings
+}
+
+/// The line without what differs from cell to cell though the cause is the same: addresses, versions and times, numbers of
+/// four digits and more, and the LLVM release `llvm`. Other numbers stay: an exit code tells one cause from another.
+fn without_numbers(line: &str, llvm: Option<u32>) -> String {
+    let llvm = llvm.map(|llvm| llvm.to_string());
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(start) = rest.find(|char: char| char.is_ascii_digit()) {
+        out += &rest[..start];
+        rest = &rest[start..];
+        let is_hex = rest.strip_prefix("0x").is_some_and(|hex| hex.starts_with(|char: char| char.is_ascii_hexdigit()));
+        let in_number =
+            |char: char| if is_hex { char.is_ascii_alphanumeric() } else { char.is_ascii_digit() || char == '.' };
+        let end = rest.find(|char| !in_number(char)).unwrap_or(rest.len());
+        // A full stop ends the sentence, not the number.
+        let number = rest[..end].trim_end_matches('.');
+        let differs = is_hex || number.contains('.') || number.len() >= 4 || llvm.as_deref() == Some(number);
+        out += if differs { "#" } else { number };
+        rest = &rest[number.len()..];
+    }
+    out + rest
 }
 
 /// The findings in one cell: its tests, its loss, or the reason for its verdict.
@@ -97,6 +104,7 @@ fn of_cell(cell: &CellOutcome) -> Vec<Finding<'_>> {
         test: None,
         phase: None,
         line: text::one_line(line),
+        varies: false,
         message: text::clean(message),
         cells: vec![cell],
         log: None,
@@ -121,7 +129,7 @@ fn of_test<'a>(cell: &'a CellOutcome, test: &'a TestRecord) -> Finding<'a> {
     let line = text::one_line(&test.why());
     let message = test.message.as_deref().map_or_else(|| line.clone(), text::clean);
     let (verdict, log) = (test.verdict(), test.log.as_deref().map(text::one_line));
-    Finding { verdict, test: Some(test), phase: None, line, message, cells: vec![cell], log }
+    Finding { verdict, test: Some(test), phase: None, line, varies: false, message, cells: vec![cell], log }
 }
 
 /// How many cells have which verdict, and how many tests ran.
@@ -156,5 +164,24 @@ pub(crate) fn wall_time(run: &RunOutcome) -> String {
     match run.finished {
         Some(finished) => text::seconds(finished.duration_since(run.started).as_secs_f64()),
         None => "unfinished".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_alike_that_differ_in_addresses_versions_and_long_numbers_only() {
+        let alike = |one, other| without_numbers(one, Some(21)) == without_numbers(other, Some(22));
+        assert!(alike("bad address 0xffff8000deadbeef.", "bad address 0x1f."));
+        assert!(alike("on 6.1.0-56-cloud", "on 6.12.117-56-cloud"));
+        assert!(alike("ends after 1.25 s", "ends after 13.5 s"));
+        assert!(alike("process 12345 is gone", "process 4711 is gone"));
+        assert!(alike("not with LLVM 21: error", "not with LLVM 22: error"));
+        assert!(!alike("exit code 1", "exit code 2"));
+        assert!(!alike("not with LLVM 19", "not with LLVM 22"));
+        assert!(!alike("left: 3", "right: 3"));
+        assert_eq!(without_numbers("a 0x, 12. 日本 3.", None), "a 0x, 12. 日本 3.");
     }
 }

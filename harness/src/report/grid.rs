@@ -10,6 +10,8 @@ use crate::run::outcome::{CellOutcome, RunOutcome, TestRecord, TestResult, Verdi
 #[derive(Debug)]
 pub(crate) struct Grid {
     pub(crate) title: String,
+    /// Whether the ends of its labels may be cut to spare a second block of columns.
+    pub(crate) cut_labels: bool,
     pub(crate) columns: Vec<String>,
     pub(crate) rows: Vec<Row>,
 }
@@ -78,7 +80,12 @@ fn kernels(arch: Arch, cells: &[&CellOutcome]) -> Grid {
         let column = llvms.binary_search(&cell.llvm).unwrap_or_default();
         rows[place].entries[column] = Some(cell_entry(cell));
     }
-    Grid { title: arch.to_string(), columns: llvms.iter().map(|llvm| format!("LLVM {llvm}")).collect(), rows }
+    Grid {
+        title: arch.to_string(),
+        cut_labels: true,
+        columns: llvms.iter().map(|llvm| format!("LLVM {llvm}")).collect(),
+        rows,
+    }
 }
 
 /// What a cell amounts to in a few words, with how long it took.
@@ -133,7 +140,7 @@ fn tests(arch: Arch, cells: &[&CellOutcome]) -> Option<Grid> {
         keys.into_iter().zip(entries).map(|(key, entries)| Row { label: label(key), entries }).collect();
     let columns = cells.iter().map(|cell| text::fit_middle(&text::one_line(&cell.kernel.name), 16)).collect();
     let llvm = cells.first()?.llvm;
-    (!rows.is_empty()).then(|| Grid { title: format!("{arch}, LLVM {llvm}"), columns, rows })
+    (!rows.is_empty()).then(|| Grid { title: format!("{arch}, LLVM {llvm}"), cut_labels: false, columns, rows })
 }
 
 impl Entry {

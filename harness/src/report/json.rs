@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::matrix::Arch;
-use crate::run::outcome::{CellOutcome, HostId, KernelId, Loss, Phase, RunOutcome, TestRecord, TestResult, Verdict};
+use crate::run::outcome::{
+    CellOutcome, HostId, JobUse, KernelId, Loss, Phase, RunOutcome, TestRecord, TestResult, Verdict, VmUse,
+};
 
 /// The layout that this version writes and reads.
 pub(super) const SCHEMA: u32 = 1;
@@ -91,6 +93,22 @@ fn round(seconds: f64) -> f64 {
     if seconds.is_finite() { (seconds * 1000.0).round() / 1000.0 } else { 0.0 }
 }
 
+fn rounded(job: &JobUse) -> JobUse {
+    let vm = |vm: &VmUse| VmUse {
+        started: round(vm.started),
+        ended: round(vm.ended),
+        cpu_seconds: vm.cpu_seconds.map(round),
+    };
+    JobUse {
+        id: job.id.clone(),
+        provision_seconds: round(job.provision_seconds),
+        build_seconds: round(job.build_seconds),
+        ready: round(job.ready),
+        processors: job.processors,
+        vms: job.vms.iter().map(vm).collect(),
+    }
+}
+
 #[derive(Serialize)]
 struct RunView<'a> {
     schema: u32,
@@ -99,6 +117,7 @@ struct RunView<'a> {
     finished: Option<Timestamp>,
     host: &'a HostId,
     cells: Vec<CellView<'a>>,
+    jobs: Vec<JobUse>,
 }
 
 #[derive(Serialize)]
@@ -134,9 +153,10 @@ struct TestView<'a> {
 
 impl<'a> RunView<'a> {
     fn of(run: &'a RunOutcome) -> Self {
-        let RunOutcome { schema, id, started, finished, host, cells } = run;
+        let RunOutcome { schema, id, started, finished, host, cells, jobs } = run;
         let cells = cells.iter().map(CellView::of).collect();
-        Self { schema: *schema, id, started: *started, finished: *finished, host, cells }
+        let jobs = jobs.iter().map(rounded).collect();
+        Self { schema: *schema, id, started: *started, finished: *finished, host, cells, jobs }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::report::cells::{self, Cells};
 use crate::report::finding::{self, Finding, Tally};
 use crate::report::grid::{self, Grid};
 use crate::report::text;
@@ -9,8 +10,8 @@ use crate::run::outcome::{CellOutcome, RunOutcome, Verdict};
 
 /// Findings that are shown before the rest is counted: GitHub refuses a summary of more than 1 MiB.
 const MOST_FINDINGS: usize = 60;
-/// Cells that a finding names before it counts the rest.
-const MOST_CELLS: usize = 40;
+/// Kernels that a finding names before it counts the rest.
+const MOST_KERNELS: usize = 40;
 /// Characters of a message that are shown.
 const MOST_MESSAGE: usize = 4000;
 
@@ -43,8 +44,9 @@ pub fn render(run: &RunOutcome) -> String {
         _ = writeln!(out, "{}\n", escape(&legend));
     }
     let findings = finding::all(run);
+    let names = Cells::of(run.cells.iter().map(cells::place));
     for finding in findings.iter().take(MOST_FINDINGS) {
-        render_finding(finding, run, &mut out);
+        render_finding(finding, run, &names, &mut out);
     }
     if findings.len() > MOST_FINDINGS {
         _ = writeln!(out, "And {} more: `run.json` has them all.", findings.len() - MOST_FINDINGS);
@@ -72,7 +74,7 @@ fn render_grid(grid: &Grid, out: &mut String) {
 }
 
 /// Appends one finding, folded: a line that says what and where, then the message and how to see it again.
-fn render_finding(finding: &Finding<'_>, run: &RunOutcome, out: &mut String) {
+fn render_finding(finding: &Finding<'_>, run: &RunOutcome, names: &Cells<'_>, out: &mut String) {
     let subject = match finding.subject() {
         subject if subject.is_empty() => String::new(),
         subject => format!(" <code>{}</code>", escape_html(&subject)),
@@ -84,7 +86,8 @@ fn render_finding(finding: &Finding<'_>, run: &RunOutcome, out: &mut String) {
     if finding.message != line {
         fenced(&cut(&finding.message), "text", out);
     }
-    _ = writeln!(out, "In {}.", escape(&finding.cell_list(run, MOST_CELLS).join(", ")));
+    let varies = if finding.varies { " The numbers differ from cell to cell." } else { "" };
+    _ = writeln!(out, "In {}.{varies}", escape(&names.list(&finding.places(), MOST_KERNELS).join(", ")));
     if let Some(log) = &finding.log {
         _ = writeln!(out, "Log: `{}`.", log.replace('`', ""));
     }

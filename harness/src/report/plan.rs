@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::matrix::{Arch, Cell, Plan};
+use crate::report::cells::{Cells, Place};
 use crate::report::grid::{Entry, Grid, Row};
-use crate::report::table::{INDENT, MOST_CELLS, render_grid};
+use crate::report::table::{INDENT, MOST_KERNELS, render_grid};
 use crate::report::text::{self, Style, WIDTH};
 use crate::run::outcome::Verdict;
 
@@ -17,11 +18,13 @@ pub fn render(plan: &Plan, expected_seconds: f64, release: impl Fn(&Cell) -> Opt
     for cells in plan.cells().chunk_by(|one, other| one.arch == other.arch) {
         render_grid(&grid(cells[0].arch, cells, &release), style, &mut out);
     }
+    let all = Cells::of(plan.cells().iter().map(place));
     let mut told = false;
     for (word, groups) in [("added", by_reason(plan, |cell| cell.included.as_deref())), ("not run", not_run(plan))] {
         for (reason, cells) in groups {
             let mut lines = text::wrap(&text::one_line(reason), WIDTH - INDENT);
-            lines.extend(text::wrap_list(&names(plan, &cells), WIDTH - INDENT));
+            let hit: Vec<Place<'_>> = cells.into_iter().map(place).collect();
+            lines.extend(text::wrap_list(&all.list(&hit, MOST_KERNELS), WIDTH - INDENT));
             for (index, line) in lines.iter().enumerate() {
                 _ = writeln!(out, "{:INDENT$}{line}", if index == 0 { word } else { "" });
             }
@@ -82,6 +85,7 @@ fn grid(arch: Arch, cells: &[Cell], release: impl Fn(&Cell) -> Option<String>) -
     });
     Grid {
         title: arch.to_string(),
+        cut_labels: true,
         columns: llvms.iter().map(|llvm| format!("LLVM {llvm}")).collect(),
         rows: rows.collect(),
     }
@@ -92,29 +96,8 @@ fn entry(cell: &Cell) -> Entry {
     Entry { verdict, text: text.into(), time: String::new() }
 }
 
-/// The names of the cells, those of one kernel as `x86_64/6.12/llvm{21,22}`; or how many there are when that is all.
-fn names(plan: &Plan, cells: &[&Cell]) -> Vec<String> {
-    if cells.len() > 1 && cells.len() == plan.cells().len() {
-        return vec![format!("all {} cells", cells.len())];
-    }
-    let kernels = cells.chunk_by(|one, other| one.arch == other.arch && one.kernel == other.kernel);
-    let mut names: Vec<String> = kernels.clone().take(MOST_CELLS).map(name_kernel).collect();
-    let shown: usize = kernels.take(MOST_CELLS).map(<[_]>::len).sum();
-    if cells.len() > shown {
-        names.push(format!("and {} more", cells.len() - shown));
-    }
-    names
-}
-
-fn name_kernel(cells: &[&Cell]) -> String {
-    match cells {
-        [cell] => cell.id.clone(),
-        [first, ..] => {
-            let llvms: Vec<String> = cells.iter().map(|cell| cell.llvm.to_string()).collect();
-            format!("{}/{}/llvm{{{}}}", first.arch, first.kernel, llvms.join(","))
-        }
-        [] => String::new(),
-    }
+fn place(cell: &Cell) -> Place<'_> {
+    (cell.arch, &cell.kernel, cell.llvm)
 }
 
 fn summary(plan: &Plan, expected_seconds: f64) -> String {

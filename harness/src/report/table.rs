@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::report::cells::{self, Cells};
 use crate::report::finding::{self, Finding, Tally};
 use crate::report::grid::{self, Entry, Grid, Row};
 use crate::report::text::{self, Style, WIDTH};
@@ -11,12 +12,14 @@ use crate::run::outcome::{RunOutcome, Verdict};
 
 /// Columns between two columns of a table.
 const GAP: usize = 2;
+/// Columns of a label that is cut: enough for a kernel's name and the numbers of its release.
+const LEAST_LABEL: usize = 20;
 /// Columns that the text of a finding is moved in by: as wide as the longest word of a verdict, and a gap.
 pub(super) const INDENT: usize = 9;
 /// Lines, about, of the sentence that tells why cells were lost.
 const MOST_LINES: usize = 3;
-/// Cells that a finding names before it counts the rest.
-pub(super) const MOST_CELLS: usize = 12;
+/// Kernels that a finding names before it counts the rest.
+pub(super) const MOST_KERNELS: usize = 24;
 
 /// Writes what a person needs to know of the run, at most 100 columns wide. `directory` is the run's.
 ///
@@ -34,8 +37,9 @@ pub fn render(run: &RunOutcome, directory: &Path, style: Style, mut writer: impl
         out += &format!("{legend}\n\n");
     }
     let findings = finding::all(run);
+    let names = Cells::of(run.cells.iter().map(cells::place));
     for finding in &findings {
-        render_finding(finding, run, directory, style, &mut out);
+        render_finding(finding, &names, directory, style, &mut out);
     }
     if !findings.is_empty() {
         out.push('\n');
@@ -50,6 +54,9 @@ pub(super) fn render_grid(grid: &Grid, style: Style, out: &mut String) {
     let widest = widths.iter().map(|column| column.width() + GAP).max().unwrap_or(0);
     let labels = grid.rows.iter().map(|row| text::width(&row.label) + GAP).chain([text::width(&grid.title)]);
     let label = labels.max().unwrap_or(0).min((WIDTH - widest).min(WIDTH / 2));
+    let columns: usize = widths.iter().map(|column| column.width() + GAP).sum();
+    let left = WIDTH.saturating_sub(columns);
+    let label = if grid.cut_labels && left >= LEAST_LABEL { label.min(left) } else { label };
     let mut from = 0;
     while from < widths.len() {
         let mut used = label;
@@ -62,7 +69,8 @@ pub(super) fn render_grid(grid: &Grid, style: Style, out: &mut String) {
         line(&style.bold(&text::pad(&text::fit_middle(&grid.title, label), label)), heads, out);
         for row in &grid.rows {
             let Row { label: name, entries } = row;
-            let name = format!("  {}", text::fit_middle(name, label - 2));
+            let fit = if grid.cut_labels { text::fit } else { text::fit_middle };
+            let name = format!("  {}", fit(name, label - 2));
             let entries = (from..to).map(|index| widths[index].entry(entries[index].as_ref(), style));
             line(&text::pad(&name, label), entries, out);
         }
@@ -119,11 +127,11 @@ impl Column {
 }
 
 /// Appends one finding: its verdict and subject, its line, the cells, a log.
-fn render_finding(finding: &Finding<'_>, run: &RunOutcome, directory: &Path, style: Style, out: &mut String) {
+fn render_finding(finding: &Finding<'_>, names: &Cells<'_>, directory: &Path, style: Style, out: &mut String) {
     let room = WIDTH - INDENT;
     let subject = text::fit_middle(&finding.subject(), room);
     let word = style.paint(finding.verdict, &text::pad(text::word(finding.verdict), INDENT));
-    let cells = text::wrap_list(&finding.cell_list(run, MOST_CELLS), room);
+    let cells = text::wrap_list(&names.list(&finding.places(), MOST_KERNELS), room);
     let mut lines = vec![];
     if subject.is_empty() {
         lines.push(text::fit(&finding.line, room));
@@ -139,6 +147,9 @@ fn render_finding(finding: &Finding<'_>, run: &RunOutcome, directory: &Path, sty
     // A lost cell has no other place that tells the way out.
     lines.extend(finding.hint().iter().flat_map(|hint| text::wrap(hint, room)));
     lines.extend(cells);
+    if finding.varies {
+        lines.push("(the numbers differ from cell to cell)".into());
+    }
     if let Some(log) = finding.log.as_ref().filter(|_| !finding.verdict.is_expected()) {
         lines.push(log_path(directory, log, room));
     }

@@ -39,7 +39,7 @@ pub struct Terminal {
 
 /// Where permanent lines go.
 enum Lines {
-    Live(Live),
+    Live(Box<Live>),
     Plain(Box<dyn Write + Send>),
 }
 
@@ -57,7 +57,7 @@ impl Terminal {
     #[must_use]
     pub fn new(draw: Draw, style: Style) -> Self {
         let lines = match draw {
-            Draw::Live => Lines::Live(Live::new(ProgressDrawTarget::stderr(), style)),
+            Draw::Live => Lines::Live(Box::new(Live::new(ProgressDrawTarget::stderr(), style))),
             Draw::Plain | Draw::Quiet => Lines::Plain(Box::new(io::stderr())),
         };
         Self { style, lines, cells: 0, done: 0, quiet: draw == Draw::Quiet }

@@ -34,6 +34,7 @@ fn the_table_of_each_kind_of_run() {
     insta::assert_snapshot!("table_one_cell", plain_table(&fixture::one_cell()));
     insta::assert_snapshot!("table_nine_kernels", plain_table(&fixture::nine_kernels()));
     insta::assert_snapshot!("table_full_matrix", plain_table(&fixture::full_matrix()));
+    insta::assert_snapshot!("table_weekly", plain_table(&fixture::weekly()));
     insta::assert_snapshot!("table_every_verdict", plain_table(&fixture::every_verdict()));
     insta::assert_snapshot!("table_hostile", plain_table(&fixture::hostile()));
 }
@@ -42,6 +43,7 @@ fn the_table_of_each_kind_of_run() {
 fn the_markdown_of_each_kind_of_run() {
     insta::assert_snapshot!("markdown_empty", markdown::render(&fixture::empty()));
     insta::assert_snapshot!("markdown_nine_kernels", markdown::render(&fixture::nine_kernels()));
+    insta::assert_snapshot!("markdown_weekly", markdown::render(&fixture::weekly()));
     insta::assert_snapshot!("markdown_every_verdict", markdown::render(&fixture::every_verdict()));
     insta::assert_snapshot!("markdown_hostile", markdown::render(&fixture::hostile()));
 }

@@ -15,6 +15,8 @@ pub(super) struct Guest {
     pub(super) session: Session,
     /// The console's log, relative to the run's directory.
     pub(super) console_log: String,
+    /// When QEMU was started, in seconds since the jobs of the run began.
+    pub(super) started: f64,
     /// How many tests have ended in it.
     pub(super) tested: u64,
 }

@@ -3,17 +3,19 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::cell;
 use super::context::Context;
 use super::event::Event;
 use super::execute;
 use super::guest::{Guest, vm_loss};
-use super::outcome::{KernelId, Loss, Phase, PhaseName, Verdict};
+use super::outcome::{JobUse, KernelId, Loss, Phase, PhaseName, Verdict, VmUse};
+use super::slots::Need;
 use crate::matrix::Job;
 use crate::provision::{Bundle, NoBundle, ProvisionError, VmInputs};
 use crate::vm::Vm;
+use crate::vm::machine::{self, Accel};
 
 /// Why a job could not begin, when that is no fault of its kernel.
 #[derive(Debug)]
@@ -39,9 +41,14 @@ struct Runner<'a> {
 impl Runner<'_> {
     async fn run(&self) -> Option<Hindrance> {
         let record = &self.context.record;
+        // OK because the semaphore is never closed.
+        let Ok(turn) = self.context.providing.acquire().await else { return None };
         let started = Instant::now();
         self.enter(PhaseName::Provision);
-        let inputs = match self.context.provisioner.prepare(self.job).await {
+        let prepared = self.context.provisioner.prepare(self.job).await;
+        drop(turn);
+        let provision_seconds = started.elapsed().as_secs_f64();
+        let inputs = match prepared {
             Ok(inputs) => inputs,
             // It says nothing about the kernel or the project, and trying again would change nothing.
             Err(error @ ProvisionError::NoCross { .. }) => {
@@ -60,6 +67,8 @@ impl Runner<'_> {
                     record.loss(cell, loss.clone());
                 }
                 if error.hits_every_kernel() {
+                    // The others will most likely wait for the same in vain: then rather together.
+                    self.context.providing.add_permits(super::PROVIDING);
                     return Some(Hindrance { cause: error, cells });
                 }
                 for cell in &cells {
@@ -68,12 +77,13 @@ impl Runner<'_> {
                 return None;
             }
         };
+        self.context.provided.notify_one();
         let (mut pending, mut hindered) = (VecDeque::new(), Vec::new());
         self.enter(PhaseName::Build);
         for &llvm in &self.job.llvm {
             let cell = self.cell(llvm);
             record.kernel(&cell, kernel_id(self.job, &inputs));
-            match self.context.provisioner.bundle(self.job.arch, llvm).await {
+            match self.bundle(llvm).await {
                 Ok(bundle) => pending.push_back(bundle),
                 Err(error) => {
                     record.attempt(&cell, vec![phase(PhaseName::Build, started)]);
@@ -98,10 +108,37 @@ impl Runner<'_> {
             return None;
         }
         self.enter(PhaseName::Queue);
-        // OK because the semaphore is never closed.
-        let Ok(_slot) = self.context.slots.acquire().await else { return None };
+        let need = self.need(&inputs).await;
+        let build_seconds = started.elapsed().as_secs_f64() - provision_seconds;
+        record.job_use(JobUse {
+            id: self.job.id.clone(),
+            provision_seconds,
+            build_seconds,
+            ready: self.context.seconds(),
+            processors: self.context.schedule.slots().weight(need.processors),
+            vms: Vec::new(),
+        });
+        let _slot = self.context.schedule.slots().acquire(need).await;
         self.boot_until_done(&inputs, pending).await;
         None
+    }
+
+    /// The bundle of `llvm`, once it is its turn.
+    async fn bundle(&self, llvm: u32) -> Result<Rc<Bundle>, NoBundle> {
+        let place = self.context.bundles.iter().position(|key| *key == (self.job.arch, llvm)).unwrap_or_default();
+        // OK because the sender is in the context, which we hold.
+        drop(self.context.building.subscribe().wait_for(|begun| *begun > place).await);
+        self.context.provisioner.bundle(self.job.arch, llvm).await
+    }
+
+    /// What the job's VM takes of this machine.
+    async fn need(&self, inputs: &VmInputs) -> Need {
+        let provisioner = &self.context.provisioner;
+        // An error shows itself again when the machine is made, and is told then.
+        let accel = provisioner.accel(inputs).await.unwrap_or(Accel::Tcg);
+        let guest = provisioner.guest(inputs.arch);
+        let processors = machine::processors(inputs.arch, accel, guest.vcpus);
+        self.context.schedule.need(self.job, processors, guest.memory_mib)
     }
 
     /// Boots as often as it takes: a boot that fails is tried a second time, since software emulation is known to
@@ -172,27 +209,39 @@ impl Runner<'_> {
         self.context.record.host(machine.accel.name(), &inputs.qemu.version);
         let deadlines = provisioner.deadlines(inputs.arch, machine.accel);
         // The boot is QEMU's time; making the initramfs is ours.
-        let started = Instant::now();
+        let (started, vm_started) = (Instant::now(), self.context.seconds());
         let booted = Vm::boot(&inputs.qemu, &machine, &logs, provisioner.private(), deadlines).await;
         phases.push(phase(PhaseName::Boot, started));
-        let mut vm = booted.map_err(|error| vm_loss(PhaseName::Boot, &error, &console_log))?;
+        let mut vm = booted.map_err(|error| {
+            self.vm_gone(vm_started, None);
+            vm_loss(PhaseName::Boot, &error, &console_log)
+        })?;
         let started = Instant::now();
         self.enter(PhaseName::Connect);
         let connected = vm.connect(provisioner.keys()).await;
         phases.push(phase(PhaseName::Connect, started));
-        let session = connected.map_err(|error| vm_loss(PhaseName::Connect, &error, &console_log))?;
-        Ok(Guest { vm, session, console_log, tested: 0 })
+        let session = connected.map_err(|error| {
+            self.vm_gone(vm_started, None);
+            vm_loss(PhaseName::Connect, &error, &console_log)
+        })?;
+        Ok(Guest { vm, session, console_log, started: vm_started, tested: 0 })
+    }
+
+    fn vm_gone(&self, started: f64, cpu: Option<Duration>) {
+        let cpu_seconds = cpu.map(|cpu| cpu.as_secs_f64());
+        self.context.record.vm_use(&self.job.id, VmUse { started, ended: self.context.seconds(), cpu_seconds });
     }
 
     /// Powers off. What the kernel still complains of by then counts against the test that ran last.
     async fn power_off(&self, guest: Guest, cell: Option<&String>) {
-        let Guest { mut vm, session, .. } = guest;
+        let Guest { mut vm, session, started: vm_started, .. } = guest;
         let started = Instant::now();
         self.enter(PhaseName::PowerOff);
         let seen = vm.console().mark();
         if let Err(error) = vm.power_off(Some(session)).await {
             self.context.record.event(&Event::Warning(format!("{}: {error}", self.job.id)));
         }
+        self.vm_gone(vm_started, vm.cpu_time());
         let Some(cell) = cell else { return };
         let record = &self.context.record;
         record.phase(cell, PhaseName::PowerOff, started.elapsed().as_secs_f64());

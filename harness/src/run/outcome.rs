@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::matrix::Arch;
 
+mod usage;
 mod verdict;
 
+pub use usage::{JobUse, VmUse};
 pub use verdict::{PhaseName, Verdict};
 
 /// A phase that ended, well or not.
@@ -261,6 +263,9 @@ pub struct RunOutcome {
     pub host: HostId,
     /// The cells, in the plan's order.
     pub cells: Vec<CellOutcome>,
+    /// What the jobs took of the machine, in the order in which they were ready to boot.
+    #[serde(default)]
+    pub jobs: Vec<JobUse>,
 }
 
 impl RunOutcome {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use jiff::Timestamp;
 
 use super::event::Event;
-use super::outcome::{Attempt, CellOutcome, HostId, Loss, Phase, PhaseName, RunOutcome, TestRecord};
+use super::outcome::{Attempt, CellOutcome, HostId, JobUse, Loss, Phase, PhaseName, RunOutcome, TestRecord, VmUse};
 
 /// Whoever watches a run.
 pub trait Observer {
@@ -43,7 +43,8 @@ impl Record {
         cells: Vec<CellOutcome>,
         observer: Box<dyn Observer>,
     ) -> Self {
-        let outcome = RunOutcome { schema: 1, id: id.to_owned(), started, finished: None, host, cells };
+        let outcome =
+            RunOutcome { schema: 1, id: id.to_owned(), started, finished: None, host, cells, jobs: Vec::new() };
         Self { shared: Rc::new(RefCell::new(Shared { outcome, observer })) }
     }
 
@@ -84,6 +85,19 @@ impl Record {
     /// Says why a cell cannot run here.
     pub(super) fn not_run(&self, id: &str, reason: String) {
         self.change(id, |cell| cell.not_run = Some(reason));
+    }
+
+    /// Says what a job that is ready to boot took of the machine so far.
+    pub(super) fn job_use(&self, job: JobUse) {
+        self.shared.borrow_mut().outcome.jobs.push(job);
+    }
+
+    /// Says that a VM of the job `id` is gone.
+    pub(super) fn vm_use(&self, id: &str, vm: VmUse) {
+        let jobs = &mut self.shared.borrow_mut().outcome.jobs;
+        if let Some(job) = jobs.iter_mut().find(|job| job.id == id) {
+            job.vms.push(vm);
+        }
     }
 
     /// Begins an attempt at the cell with the phases that it shares with others.

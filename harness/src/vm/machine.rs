@@ -78,11 +78,37 @@ struct Platform {
     machine: &'static str,
     /// Under emulation the cheapest processor that has everything the kernels use.
     tcg_cpu: &'static str,
-    /// Whether QEMU emulates the processors in one thread, in turn, or in one thread each.
-    tcg_thread: &'static str,
+    tcg_thread: TcgThread,
     kvm_machine: &'static str,
     /// The kernel's name of the first serial port.
     console: &'static str,
+}
+
+/// How QEMU emulates the processors of a guest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TcgThread {
+    /// In one thread, in turn: the guest keeps one processor of this machine busy, however many it has.
+    Single,
+    /// In a thread each.
+    Multi,
+}
+
+impl TcgThread {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Single => "single",
+            Self::Multi => "multi",
+        }
+    }
+}
+
+/// The processors of this machine that a guest of `arch` with `vcpus` processors keeps busy at most.
+#[must_use]
+pub fn processors(arch: Arch, accel: Accel, vcpus: u32) -> u32 {
+    match (accel, platform(arch).tcg_thread) {
+        (Accel::Tcg, TcgThread::Single) => 1,
+        (Accel::Tcg, TcgThread::Multi) | (Accel::Kvm, _) => vcpus,
+    }
 }
 
 const fn platform(arch: Arch) -> Platform {
@@ -94,7 +120,7 @@ const fn platform(arch: Arch) -> Platform {
             // In turn: with a VM per processor of this machine the whole matrix took 34 s instead of 46 s on 2 cores, since a
             // guest mostly keeps one processor busy. Side by side, boots under load now and then ended in `Oops: int3` in
             // sched_clock; that this is a race of the emulation with code that the kernel patches is a guess.
-            tcg_thread: "single",
+            tcg_thread: TcgThread::Single,
             kvm_machine: "q35,smbus=off,sata=off,vmport=off",
             console: "ttyS0",
         },
@@ -103,7 +129,7 @@ const fn platform(arch: Arch) -> Platform {
         Arch::Aarch64 => Platform {
             machine: "virt",
             tcg_cpu: "max,pauth-impdef=on",
-            tcg_thread: "multi",
+            tcg_thread: TcgThread::Multi,
             // A host with a GICv3 cannot offer the default, a GICv2.
             kvm_machine: "virt,gic-version=host",
             console: "ttyAMA0",
@@ -112,7 +138,7 @@ const fn platform(arch: Arch) -> Platform {
         Arch::Riscv64 => Platform {
             machine: "virt",
             tcg_cpu: "rv64,sstc=on",
-            tcg_thread: "multi",
+            tcg_thread: TcgThread::Multi,
             kvm_machine: "virt",
             console: "ttyS0",
         },
@@ -173,7 +199,7 @@ impl MachineSpec {
     fn processor(&self) -> Device {
         let platform = platform(self.arch);
         let (machine, accel, cpu) = match self.accel {
-            Accel::Tcg => (platform.machine, format!("tcg,thread={}", platform.tcg_thread), platform.tcg_cpu),
+            Accel::Tcg => (platform.machine, format!("tcg,thread={}", platform.tcg_thread.name()), platform.tcg_cpu),
             Accel::Kvm => (platform.kvm_machine, "kvm".to_owned(), "host"),
         };
         let (vcpus, memory) = (self.vcpus.to_string(), format!("{}M", self.memory_mib));

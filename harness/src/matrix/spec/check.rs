@@ -69,7 +69,7 @@ impl MatrixSpec {
         for (name, set) in &self.sets {
             self.check_set(name, set, path, text)?;
         }
-        if self.guest.vcpus == 0 || self.guest.memory_mib < 128 {
+        if self.guest.vcpus == 0 || self.arches.keys().any(|arch| self.guest(*arch).memory_mib < 128) {
             return refuse("guest", 0, "guest: expected at least 1 vcpu and 128 MiB of memory".into());
         }
         for (key, timeout) in

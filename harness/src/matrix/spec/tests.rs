@@ -6,7 +6,7 @@ const GOOD: &str = "\
 project: {directory: .., package: tracer, test_timeout: 90s}
 archive: {kernels: [one, two], tools: one, sysroot: zero}
 arches:
-  x86_64: {boot_timeout: 60s}
+  x86_64: {boot_timeout: 60s, memory_mib: 768}
 kernels:
   - {name: \"6.1\", series: \"6.1\"}
   - {name: rc, series: rc, flavor: rt}
@@ -35,7 +35,7 @@ fn a_good_matrix_is_taken_with_its_defaults() {
     let flavors = |row: usize| Arch::ALL.map(|arch| spec.kernels[row].flavor_on(arch));
     assert_eq!(flavors(0), ["cloud", "cloud", "generic"]);
     assert_eq!(flavors(1), ["rt", "rt", "rt"], "a flavor that is named is not replaced");
-    assert_eq!(spec.guest.memory_mib, 1024);
+    assert_eq!((spec.guest(Arch::X86_64).memory_mib, spec.guest(Arch::Riscv64).memory_mib), (768, 512));
     assert_eq!(spec.project.tests, Tests::Ignored);
     assert_eq!(spec.llvm_versions(), [23, 22]);
     assert_eq!((spec.llvm_suite(22), spec.llvm_suite(23)), ("one", "two"));

@@ -20,6 +20,8 @@ pub(super) struct Live {
     steps: HashMap<String, ProgressBar>,
     total: ProgressBar,
     counts: Counts,
+    /// Jobs that wait and so have no line, with what they wait for.
+    waiting: HashMap<String, PhaseName>,
 }
 
 #[derive(Default)]
@@ -35,7 +37,15 @@ impl Live {
     pub(super) fn new(target: ProgressDrawTarget, style: Style) -> Self {
         let bars = MultiProgress::with_draw_target(target);
         let total = bars.add(ProgressBar::new_spinner().with_style(template("{secs:>8}  {wide_msg}")));
-        Self { style, bars, jobs: HashMap::new(), steps: HashMap::new(), total, counts: Counts::default() }
+        Self {
+            style,
+            bars,
+            jobs: HashMap::new(),
+            steps: HashMap::new(),
+            total,
+            counts: Counts::default(),
+            waiting: HashMap::new(),
+        }
     }
 
     /// Puts a permanent line above the bars.
@@ -59,6 +69,11 @@ impl Live {
                 }
             }
             Event::StepFinished { name } => self.remove(|live| live.steps.remove(name)),
+            Event::Phase { job, phase: phase @ (PhaseName::Build | PhaseName::Queue) } => {
+                self.remove(|live| live.jobs.remove(job));
+                self.waiting.insert(job.clone(), *phase);
+                self.show_total();
+            }
             Event::Phase { job, phase } => match phase {
                 PhaseName::Test => self.job(job).set_message("test"),
                 phase => self.job(job).set_message(phase.to_string().replace('_', " ")),
@@ -70,7 +85,11 @@ impl Live {
                 self.counts.add(cell);
                 self.show_total();
             }
-            Event::JobFinished { job } => self.remove(|live| live.jobs.remove(job)),
+            Event::JobFinished { job } => {
+                self.waiting.remove(job);
+                self.remove(|live| live.jobs.remove(job));
+                self.show_total();
+            }
             Event::Finished(_) => {
                 self.jobs.drain().chain(self.steps.drain()).for_each(|(_, bar)| bar.finish_and_clear());
                 self.total.finish_and_clear();
@@ -81,6 +100,9 @@ impl Live {
 
     /// The line of a VM; its time is that of the VM, retries included.
     fn job(&mut self, job: &str) -> &ProgressBar {
+        if self.waiting.remove(job).is_some() {
+            self.show_total();
+        }
         let (bars, total) = (&self.bars, &self.total);
         self.jobs.entry(job.to_owned()).or_insert_with(|| {
             let bar = ProgressBar::new_spinner().with_style(template("{secs:>8}  {prefix:<24}  {wide_msg}"));
@@ -112,8 +134,16 @@ impl Live {
         }
     }
 
+    /// How many lines jobs have, and what the last line says.
+    #[cfg(test)]
+    pub(super) fn lines(&self) -> (usize, String) {
+        (self.jobs.len(), self.total.message())
+    }
+
     fn show_total(&self) {
-        self.total.set_message(self.counts.show(self.style));
+        let waiting = |wanted| self.waiting.values().filter(|phase| **phase == wanted).count();
+        let (build, queue) = (waiting(PhaseName::Build), waiting(PhaseName::Queue));
+        self.total.set_message(format!("{}{}", self.counts.show(self.style), wait(build, queue)));
     }
 }
 
@@ -142,6 +172,13 @@ impl Counts {
             count(Verdict::Lost, self.lost, "lost")
         )
     }
+}
+
+/// How many jobs wait, and for what.
+fn wait(build: usize, queue: usize) -> String {
+    let parts = [(build, "bundles"), (queue, "a processor")].into_iter().filter(|(count, _)| *count > 0);
+    let parts: Vec<String> = parts.map(|(count, what)| format!("{count} for {what}")).collect();
+    if parts.is_empty() { String::new() } else { format!(" · VMs that wait: {}", parts.join(", ")) }
 }
 
 /// The template with `{secs}`: the time that the bar has been there, as the reports show times.

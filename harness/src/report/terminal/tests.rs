@@ -68,6 +68,23 @@ fn plain_progress_is_one_line_per_thing_that_matters() {
 fn live_progress_survives_every_event() {
     let style = Style { color: true };
     let mut terminal = Terminal::new(Draw::Quiet, style);
-    terminal.lines = Lines::Live(Live::new(ProgressDrawTarget::hidden(), style));
+    terminal.lines = Lines::Live(Box::new(Live::new(ProgressDrawTarget::hidden(), style)));
     events().iter().rev().chain(&events()).for_each(|event| terminal.on(event));
+}
+
+/// Check that a job has a line while something of it is going on, and is counted while it waits.
+#[test]
+fn jobs_that_wait_are_counted_in_one_line() {
+    let mut live = Live::new(ProgressDrawTarget::hidden(), Style::default());
+    let phase = |number: usize, phase| Event::Phase { job: format!("x86_64/{number}"), phase };
+    live.on(&Event::Started { id: "run".into(), directory: "run".into(), jobs: 30, cells: 30 });
+    (0..30).for_each(|number| live.on(&phase(number, PhaseName::Provision)));
+    assert_eq!(live.lines(), (30, "0/30 cells: 0 as expected, 0 fail, 0 lost".into()));
+    (0..30).for_each(|number| live.on(&phase(number, PhaseName::Build)));
+    (0..20).for_each(|number| live.on(&phase(number, PhaseName::Queue)));
+    let text = "0/30 cells: 0 as expected, 0 fail, 0 lost · VMs that wait: 10 for bundles, 20 for a processor";
+    assert_eq!(live.lines(), (0, text.into()));
+    (0..20).for_each(|number| live.on(&phase(number, PhaseName::Boot)));
+    (20..30).for_each(|number| live.on(&Event::JobFinished { job: format!("x86_64/{number}") }));
+    assert_eq!(live.lines(), (20, "0/30 cells: 0 as expected, 0 fail, 0 lost".into()));
 }

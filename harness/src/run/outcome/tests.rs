@@ -26,7 +26,15 @@ fn cell(attempts: Vec<Attempt>) -> CellOutcome {
 
 fn run(cells: Vec<CellOutcome>) -> RunOutcome {
     let host = HostId { cores: 2, accel: "tcg".into(), qemu: "10.0.13".into() };
-    RunOutcome { schema: 1, id: "now".into(), started: Timestamp::UNIX_EPOCH, finished: None, host, cells }
+    RunOutcome {
+        schema: 1,
+        id: "now".into(),
+        started: Timestamp::UNIX_EPOCH,
+        finished: None,
+        host,
+        cells,
+        jobs: vec![],
+    }
 }
 
 fn attempt(tests: Vec<TestRecord>, loss: Option<Loss>) -> Attempt {

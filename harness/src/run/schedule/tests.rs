@@ -1,0 +1,48 @@
+//! Orders, for matrices that are made up.
+
+use super::*;
+use crate::matrix::{Filter, MatrixSpec, Plan};
+
+fn jobs(host: Arch) -> Vec<Job> {
+    let text = "\
+project: {directory: .., package: tracer}
+archive: {kernels: [one], tools: one, sysroot: one}
+arches: {x86_64: {}, riscv64: {}}
+kernels:
+  - {name: '5.10', series: '5.10', arches: [x86_64]}
+  - {name: '6.1', series: '6.1', arches: [x86_64]}
+  - {name: '6.12', series: '6.12'}
+llvm: [{version: 21}, {version: 22}]
+exclude:
+  - {kernel: '5.10', llvm: 22, reason: known bad}
+";
+    let spec = MatrixSpec::parse(std::path::Path::new("m.yaml"), text).unwrap();
+    let plan = Plan::expand(&spec, &Filter::default()).unwrap();
+    plan.jobs().to_vec()
+}
+
+fn ids(jobs: &[Job]) -> Vec<&str> {
+    jobs.iter().map(|job| job.id.as_str()).collect()
+}
+
+#[test]
+fn those_that_take_longest_go_first_within_the_architecture_with_the_most_work() {
+    let schedule = Schedule::new(Slots::for_vms(1), History::default());
+    let mut all = jobs(Arch::Riscv64);
+    all.extend(jobs(Arch::X86_64));
+    assert_eq!(ids(&all), ["riscv64/6.12", "x86_64/5.10", "x86_64/6.1", "x86_64/6.12"]);
+    // 5.10 has one bundle, the others two.
+    assert_eq!(ids(&schedule.in_order(&all)), ["x86_64/6.1", "x86_64/6.12", "x86_64/5.10", "riscv64/6.12"]);
+    let (x86, riscv) = (Arch::X86_64, Arch::Riscv64);
+    assert_eq!(schedule.bundles(&all), [(x86, 22), (x86, 21), (riscv, 22), (riscv, 21)]);
+    assert_eq!(schedule.bundles(&all[..2]), [(riscv, 22), (riscv, 21), (x86, 21)]);
+    assert!(schedule.bundles(&[]).is_empty());
+}
+
+#[test]
+fn a_vm_needs_more_memory_than_its_guest_has() {
+    let schedule = Schedule::new(Slots::on(4, || None), History::default());
+    let need = schedule.need(&jobs(Arch::X86_64)[0], 2, 512);
+    assert_eq!((need.processors, need.memory_kib), (2, 640 * 1024));
+    assert!(need.seconds > 0.0);
+}
