@@ -7,6 +7,7 @@ mod doctor;
 mod environment;
 mod failure;
 mod interrupt;
+mod merge;
 mod plan;
 mod report;
 mod run;
@@ -58,6 +59,7 @@ async fn perform(command: Command) -> Result<u8, Failure> {
         Command::Run(args) => run::run(args).await,
         Command::Plan(args) => plan::plan(&args),
         Command::Update(args) => update::update(args).await,
+        Command::Merge(args) => merge::merge(&args),
         Command::Report(args) => report::report(&args),
         Command::Shell(args) => shell::shell(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,

@@ -11,8 +11,10 @@ mod execute;
 mod guest;
 mod job;
 pub mod libtest;
+mod merge;
 pub mod outcome;
 mod record;
+mod resume;
 
 use std::rc::Rc;
 
@@ -21,26 +23,38 @@ use tokio::task::JoinSet;
 
 pub use self::bench::{BootTimes, boot_times};
 pub use self::execute::TestOptions;
+pub use self::merge::{AdoptError, MergeError, ShardRecord, adopt_logs, merge};
 pub use self::record::{Observer, Record};
+pub use self::resume::{ResumeError, check_inputs, remaining};
 
 use self::directory::RunDirectory;
 use self::event::Event;
-use self::outcome::{CellOutcome, KernelId};
+use self::outcome::{CellOutcome, Inputs, KernelId, PlanId};
+use crate::archive::Sha256;
 use crate::matrix::Plan;
 use crate::provision::{ProvisionError, Provisioner};
 
 /// The cells of `plan`, in which nothing has happened yet.
 #[must_use]
 pub fn untouched_cells(plan: &Plan) -> Vec<CellOutcome> {
-    let cell = |cell: &crate::matrix::Cell| CellOutcome {
+    let cell = |(position, cell): (usize, &crate::matrix::Cell)| CellOutcome {
         id: cell.id.clone(),
         arch: cell.arch,
         kernel: KernelId { name: cell.kernel.clone(), release: String::new(), package: None, version: None },
         llvm: cell.llvm,
+        position,
+        inputs: Inputs::default(),
         not_run: cell.not_run.clone(),
         attempts: Vec::new(),
     };
-    plan.cells().iter().map(cell).collect()
+    plan.cells().iter().enumerate().map(cell).collect()
+}
+
+/// What tells the plan with the cells `ids`, in this order, from others.
+pub fn plan_id<'a>(ids: impl IntoIterator<Item = &'a str>) -> PlanId {
+    let ids: Vec<&str> = ids.into_iter().collect();
+    let lines: String = ids.iter().flat_map(|id| [id, "\n"]).collect();
+    PlanId { cells: ids.len(), fingerprint: Sha256::of(lines.as_bytes()).to_string() }
 }
 
 /// Runs every job of `plan`, at most `at_once` VMs at a time. Whatever happens is in `record`; dropping the future ends

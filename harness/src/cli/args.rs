@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   ukci run                              boot every kernel of the matrix and run the tests
   ukci run --kernel 6.12 --kernel 7.2   only on these
+  ukci run --resume                     what the newest run did not get done
   ukci plan --json                      the cells, for scripts
   ukci shell 6.12                       a root shell in that kernel's VM
   ukci doctor                           what this machine has, and what is missing
@@ -35,13 +36,20 @@ Exit codes of `ukci run`:
 pub enum Command {
     /// Boot the kernels, run the tests, print the table
     #[command(
-        after_help = "Examples:\n  ukci run --kernel '6.*' --test '*argv*'\n  ukci run --jobs 1 --no-progress --out /tmp/run"
+        after_help = "Examples:\n  ukci run --kernel '6.*' --test '*argv*'\n  ukci run --jobs 1 --no-progress --out /tmp/run\n  \
+                      ukci run --resume             what the newest run did not get done\n  ukci run --resume /tmp/run    the same for that run"
     )]
     Run(RunArgs),
     /// Print the cells of the matrix
     Plan(PlanArgs),
     /// Pin the newest kernel of every series in kernels.lock.json, and say what moved
     Update(UpdateArgs),
+    /// Make one run out of the results of all shards of a plan
+    #[command(
+        after_help = "Example:\n  ukci run --shard 1/2 --out one    on one machine\n  ukci run --shard 2/2 --out two    \
+                      on another\n  ukci merge one two --out all\n\nThe exit code is that of a `ukci run` of the whole plan."
+    )]
+    Merge(MergeArgs),
     /// Print a finished run again
     Report(ReportArgs),
     /// Open a root shell in a kernel's VM, which is gone afterwards
@@ -125,6 +133,13 @@ pub struct RunArgs {
     /// The run's directory [default: target/ukci/runs/<time>]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Take up a run that did not come to its end: its name, its directory or its run.json [default: the newest]
+    ///
+    /// Cells that never began, were cut short, or lost their VM are run in the same directory; verdicts that say something about
+    /// the program are kept. Matrix, kernels, guest image and test executables must be what they were.
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["FilterArgs", "tests", "out"])]
+    #[expect(clippy::option_option, reason = "clap's type of a flag with an optional value")]
+    pub resume: Option<Option<PathBuf>>,
     /// Print plain lines instead of live progress
     #[arg(long)]
     pub no_progress: bool,
@@ -168,6 +183,17 @@ pub struct UpdateArgs {
     /// Say what would move, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `ukci merge`.
+#[derive(Clone, Debug, Args)]
+pub struct MergeArgs {
+    /// The directories of the shards' runs
+    #[arg(required = true, value_name = "DIR")]
+    pub shards: Vec<PathBuf>,
+    /// The merged run's directory [default: target/ukci/runs/<time>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `ukci report`.
@@ -277,6 +303,15 @@ pub enum BenchCommand {
         /// Boots of each kind
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
         rounds: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// How long merging shards takes, and how that compares with only reading their records
+    Merge {
+        /// Test results in all shards together
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        results: u32,
         /// Print JSON
         #[arg(long)]
         json: bool,

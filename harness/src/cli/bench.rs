@@ -1,8 +1,10 @@
-//! `ukci bench boot`: what the harness adds to the boot of a bare kernel.
+//! `ukci bench`: [`boot`] measures what the harness adds to the boot of a bare kernel; the others have modules of their own.
+
+mod merge;
 
 use serde::Serialize;
 
-use super::args::BenchCommand;
+use super::args::{BenchCommand, MatrixArgs};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::shell::the_job;
@@ -22,9 +24,15 @@ struct BootBench {
 }
 
 pub(super) async fn bench(command: BenchCommand) -> Result<u8, Failure> {
-    let BenchCommand::Boot { matrix, kernel, rounds, json } = command;
+    match command {
+        BenchCommand::Boot { matrix, kernel, rounds, json } => boot(&matrix, &kernel, rounds, json).await,
+        BenchCommand::Merge { results, json } => merge::bench(results as usize, json),
+    }
+}
+
+async fn boot(matrix: &MatrixArgs, kernel: &str, rounds: u32, json: bool) -> Result<u8, Failure> {
     let workshop = Workshop::open(matrix.matrix.as_deref(), Screen::new(false))?;
-    let job = the_job(&workshop, &kernel, None)?;
+    let job = the_job(&workshop, kernel, None)?;
     let scratch = workshop.archive.store().scratch()?;
     let Workshop { project, archive, .. } = workshop;
     let tests = project.spec.project.tests;

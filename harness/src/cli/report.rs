@@ -6,16 +6,11 @@ use super::args::{ReportArgs, ReportFormat};
 use super::failure::Failure;
 use crate::project::Project;
 use crate::report;
+use crate::run::outcome::RunOutcome;
 
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
-    let path = find(args.run.as_deref())?;
-    let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::Usage(format!(
-            "cannot read `{}`: {error}\n  hint: `ls target/ukci/runs` lists the runs",
-            path.display()
-        ))
-    })?;
-    let outcome = report::read(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    let path = find(args.run.as_deref(), || Ok(Project::load(None)?.runs()))?;
+    let (text, outcome) = read(&path)?;
     let directory = path.parent().unwrap_or(Path::new("."));
     let printed = match args.format {
         ReportFormat::Table => super::run::table(&outcome, directory),
@@ -31,12 +26,24 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The `run.json` that is meant: a file, a run's directory, a run's name, or the newest run.
-fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
+/// The `run.json` that is meant: a file, a run's directory, a run's name below the directory `runs`, or the newest run.
+pub(super) fn find(given: Option<&Path>, runs: impl FnOnce() -> Result<PathBuf, Failure>) -> Result<PathBuf, Failure> {
     let given = match given {
         Some(path) if path.is_file() => return Ok(path.to_owned()),
         Some(path) if path.is_dir() => return Ok(path.join("run.json")),
         given => given.unwrap_or(Path::new("latest")),
     };
-    Ok(Project::load(None)?.runs().join(given).join("run.json"))
+    Ok(runs()?.join(given).join("run.json"))
+}
+
+/// Reads a `run.json`: its text, and what that says.
+pub(super) fn read(path: &Path) -> Result<(String, RunOutcome), Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::Usage(format!(
+            "cannot read `{}`: {error}\n  hint: `ls target/ukci/runs` lists the runs",
+            path.display()
+        ))
+    })?;
+    let outcome = report::read(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    Ok((text, outcome))
 }

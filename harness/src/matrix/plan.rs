@@ -158,6 +158,18 @@ impl Plan {
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
     }
+
+    /// Keeps only the cells for whose id `keep` holds, and the VMs that run them.
+    #[must_use]
+    pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.cells.retain(|cell| keep(&cell.id));
+        for job in &mut self.jobs {
+            let id = &job.id;
+            job.llvm.retain(|llvm| keep(&format!("{id}/llvm{llvm}")));
+        }
+        self.jobs.retain(|job| !job.llvm.is_empty());
+        self
+    }
 }
 
 impl Filter {
@@ -255,6 +267,16 @@ exclude:
         let filter = Filter { llvm: vec![22], arches: vec![Arch::X86_64], ..kernels(&["6.*"]) };
         assert_eq!(ids(&filter).unwrap(), ["x86_64/6.1/llvm22", "x86_64/6.12/llvm22"]);
         assert_eq!(ids(&kernels(&["6.1", "6.1"])).unwrap().len(), 4);
+    }
+
+    #[test]
+    fn a_part_of_a_plan_has_the_cells_that_are_kept_and_their_vms() {
+        let plan = Plan::expand(&spec(), &Filter::default(), Some(Arch::X86_64)).unwrap();
+        let kept = ["x86_64/5.10/llvm22", "x86_64/6.1/llvm23"];
+        let part = plan.only(|id| kept.contains(&id));
+        assert_eq!(part.cells().iter().map(|cell| cell.id.as_str()).collect::<Vec<_>>(), kept);
+        let jobs: Vec<_> = part.jobs().iter().map(|job| (job.id.as_str(), job.llvm.as_slice())).collect();
+        assert_eq!(jobs, [("x86_64/5.10", &[22][..])], "an excluded cell needs no VM");
     }
 
     #[test]
