@@ -31,24 +31,37 @@ Exit codes of `ukci run`:
   1  a bug or an I/O error              4  a test failed or unexpectedly passed
   2  usage or configuration             130  interrupted";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  ukci run --kernel '6.*' --test '*argv*'
+  ukci run --jobs 1 --no-progress --out /tmp/run
+  ukci run --resume             what the newest run did not get done
+  ukci run --resume /tmp/run    the same of that run
+
+A resumed run keeps the verdicts that say something about the program. Cells that never began,
+were cut short, or lost their VM run again, in the same directory. Matrix, kernels, guest image
+and test executables must be those of before.";
+
+const MERGE_EXAMPLE: &str = "\
+Example:
+  ukci run --shard 1/2 --out one    on one machine
+  ukci run --shard 2/2 --out two    on another
+  ukci merge one two --out all
+
+It exits as a `ukci run` of the whole plan would have.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Boot the kernels, run the tests, print the table
-    #[command(
-        after_help = "Examples:\n  ukci run --kernel '6.*' --test '*argv*'\n  ukci run --jobs 1 --no-progress --out /tmp/run\n  \
-                      ukci run --resume             what the newest run did not get done\n  ukci run --resume /tmp/run    the same for that run"
-    )]
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     /// Print the cells of the matrix
     Plan(PlanArgs),
     /// Pin the newest kernel of every series in kernels.lock.json, and say what moved
     Update(UpdateArgs),
     /// Make one run out of the results of all shards of a plan
-    #[command(
-        after_help = "Example:\n  ukci run --shard 1/2 --out one    on one machine\n  ukci run --shard 2/2 --out two    \
-                      on another\n  ukci merge one two --out all\n\nThe exit code is that of a `ukci run` of the whole plan."
-    )]
+    #[command(after_help = MERGE_EXAMPLE)]
     Merge(MergeArgs),
     /// Print a finished run again
     Report(ReportArgs),
@@ -134,9 +147,6 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Take up a run that did not come to its end: its name, its directory or its run.json [default: the newest]
-    ///
-    /// Cells that never began, were cut short, or lost their VM are run in the same directory; verdicts that say something about
-    /// the program are kept. Matrix, kernels, guest image and test executables must be what they were.
     #[arg(long, value_name = "RUN", conflicts_with_all = ["FilterArgs", "tests", "out"])]
     #[expect(clippy::option_option, reason = "clap's type of a flag with an optional value")]
     pub resume: Option<Option<PathBuf>>,

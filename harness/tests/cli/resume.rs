@@ -153,7 +153,8 @@ fn another_plan_is_refused() {
     let world = killed();
     let before = text(&world, RECORD);
     for filter in ["--kernel=6.12", "--arch=x86_64", "--llvm=22", "--test=*", "--out=other"] {
-        world.ukci(&[&RESUME[..], &[filter]].concat()).one_error(2, &["cannot be used with", "--resume"]);
+        let ended = world.start(&[&RESUME[..], &[filter]].concat()).end();
+        ended.one_error(2, &["cannot be used with", "--resume"]);
     }
     world.edit_matrix("  - {version: 21}\n", "");
     world.ukci(&RESUME).one_error(

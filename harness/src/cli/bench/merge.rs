@@ -91,8 +91,14 @@ fn write_shards(directory: &Path, results: usize) -> std::io::Result<Vec<PathBuf
         for cell in *own {
             let logs = shard.join("cells").join(&cell.id);
             std::fs::create_dir_all(&logs)?;
+            let mut first: Option<PathBuf> = None;
             for log in cell.tests().iter().filter_map(|test| test.log.as_ref()) {
-                std::fs::write(shard.join(log), "test result: ok\n")?;
+                let place = shard.join(log);
+                // A link is made faster than a file, and is as much work for the merge.
+                match &first {
+                    Some(first) => std::fs::hard_link(first, place)?,
+                    None => std::fs::write(first.insert(place), "test result: ok\n")?,
+                }
             }
         }
         let outcome = RunOutcome {
