@@ -148,7 +148,6 @@ pub struct RunArgs {
     pub out: Option<PathBuf>,
     /// Take up a run that did not come to its end: its name, its directory or its run.json [default: the newest]
     #[arg(long, value_name = "RUN", conflicts_with_all = ["FilterArgs", "tests", "out"])]
-    #[expect(clippy::option_option, reason = "clap's type of a flag with an optional value")]
     pub resume: Option<Option<PathBuf>>,
     /// Print plain lines instead of live progress
     #[arg(long)]
