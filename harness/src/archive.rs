@@ -37,6 +37,7 @@ pub use mirror::{Mirror, MirrorError, Settings};
 pub use package::Package;
 pub use release::{Listed, Release, ReleaseError};
 pub use signature::{Keyring, SignatureError};
+pub(crate) use store::Lock;
 pub use store::{Entry, EntryKind, PruneRule, Pruned, Store, StoreError};
 
 use fetch::{Client, in_parallel};

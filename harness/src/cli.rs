@@ -1,12 +1,14 @@
 //! The command line: [`args::Cli`] is what was typed, [`main`] does it, and each larger command has a module of its own.
 
 pub mod args;
+mod begin;
 mod bench;
 mod cache;
 mod doctor;
 mod environment;
 mod failure;
 mod interrupt;
+mod merge;
 mod plan;
 mod report;
 mod run;
@@ -58,6 +60,7 @@ async fn perform(command: Command) -> Result<u8, Failure> {
         Command::Run(args) => run::run(args).await,
         Command::Plan(args) => plan::plan(&args),
         Command::Update(args) => update::update(args).await,
+        Command::Merge(args) => merge::merge(&args),
         Command::Report(args) => report::report(&args),
         Command::Shell(args) => shell::shell(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,

@@ -15,7 +15,7 @@ pub use arch::Arch;
 pub use expect::{Expectation, Expectations};
 pub use lock::{KernelLock, LockError, PinnedKernel, PinnedPackage, Series};
 pub(crate) use plan::matcher;
-pub use plan::{Cell, Filter, Job, Plan, PlanError};
+pub use plan::{Cell, Filter, Job, Plan, PlanError, fingerprint};
 pub use shard::Shard;
 pub use spec::{
     ArchSpec, ArchiveSpec, GuestSpec, KernelSpec, LlvmChoice, LlvmSpec, MatrixSpec, ProjectSpec, RuleSpec, SetSpec,

@@ -34,7 +34,7 @@ pub use self::userland::Userland;
 use self::guest::{GuestError, GuestSpec};
 use self::initramfs::InitramfsError;
 use self::qemu::QemuError;
-use crate::archive::{Archive, ArchiveError, StoreError};
+use crate::archive::{Archive, ArchiveError, Sha256, StoreError};
 use crate::matrix::{self, Arch, Job};
 use crate::process::ProcessError;
 use crate::project::Project;
@@ -51,6 +51,8 @@ pub struct VmInputs {
     pub kernel: Kernel,
     /// The guest's architecture.
     pub arch: Arch,
+    /// What tells the guest image from others of its architecture.
+    pub image: Sha256,
     /// The initramfs but for what changes with the run: user land, then modules where the kernel has some.
     segments: Vec<PathBuf>,
 }
@@ -190,11 +192,12 @@ impl Provisioner {
             move || kernel::provide(&archive, &project, &job.kernel, job.arch, locked)
         })
         .await?;
+        let image = self.image_fingerprint(&base);
         let mut segments = vec![base];
         if let Some(modules) = &kernel.modules {
             segments.push(self.modules(&kernel, modules).await?);
         }
-        Ok(VmInputs { qemu, kernel, arch: job.arch, segments })
+        Ok(VmInputs { qemu, kernel, arch: job.arch, image, segments })
     }
 
     /// How guests like `inputs` are run; the first caller finds out.
@@ -349,7 +352,9 @@ impl Provisioner {
         let _cargo = self.cargo.lock().await;
         let built = bundle::build(&self.project.spec.project, &self.project.root, &toolchain, &target, &log).await;
         let bundle = Rc::new(built.map_err(|error| match error {
-            BundleError::Process(_) | BundleError::Metadata(_) => NoBundle::Toolchain(error.to_string()),
+            BundleError::Process(_) | BundleError::Metadata(_) | BundleError::Read { .. } => {
+                NoBundle::Toolchain(error.to_string())
+            }
             BundleError::Compile { .. } | BundleError::Empty { .. } => NoBundle::Compile(error.to_string()),
         })?);
         // Before cargo is let go: the next LLVM's build replaces the executables.

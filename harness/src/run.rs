@@ -13,8 +13,10 @@ mod history;
 mod job;
 mod measure;
 pub mod libtest;
+mod merge;
 pub mod outcome;
 mod record;
+mod resume;
 mod schedule;
 mod slots;
 
@@ -29,29 +31,38 @@ pub use self::bench::{BootTimes, boot_times};
 pub use self::execute::TestOptions;
 pub use self::history::History;
 pub use self::measure::{Measures, PHASES, Waiting, median};
+pub use self::merge::{AdoptError, MergeError, ShardRecord, adopt_logs, merge};
 pub use self::record::{Observer, Record};
+pub use self::resume::{ResumeError, check_inputs, remaining};
 pub use self::schedule::Schedule;
 pub use self::slots::Slots;
 
 use self::context::Context;
 use self::directory::RunDirectory;
 use self::event::Event;
-use self::outcome::{CellOutcome, KernelId};
-use crate::matrix::Plan;
+use self::outcome::{CellOutcome, Inputs, KernelId, PlanId};
+use crate::matrix::{self, Plan};
 use crate::provision::{ProvisionError, Provisioner};
 
 /// The cells of `plan`, in which nothing has happened yet.
 #[must_use]
 pub fn untouched_cells(plan: &Plan) -> Vec<CellOutcome> {
-    let cell = |cell: &crate::matrix::Cell| CellOutcome {
+    let cell = |cell: &matrix::Cell| CellOutcome {
         id: cell.id.clone(),
         arch: cell.arch,
         kernel: KernelId { name: cell.kernel.clone(), release: String::new(), package: None, version: None },
         llvm: cell.llvm,
+        position: cell.position,
+        inputs: Inputs::default(),
         not_run: cell.not_run.clone(),
         attempts: Vec::new(),
     };
     plan.cells().iter().map(cell).collect()
+}
+
+/// What tells the plan with the cells `ids`, in this order, from others.
+pub fn plan_id<'a>(ids: impl Iterator<Item = &'a str> + Clone) -> PlanId {
+    PlanId { cells: ids.clone().count(), fingerprint: matrix::fingerprint(ids) }
 }
 
 /// Jobs whose kernels are fetched and whose images are made at once. More would share the line and the processors, and all

@@ -2,16 +2,22 @@
 //! code, and nothing is left behind.
 #![cfg(target_arch = "x86_64")] // The fake archive has packages for no other machine.
 
+#[path = "common/essence.rs"]
+mod essence;
 #[path = "common/fake_archive.rs"]
 mod fake_archive;
 #[path = "cli/guest.rs"]
 mod guest;
+#[path = "cli/merge.rs"]
+mod merge;
 #[path = "cli/mirror.rs"]
 mod mirror;
 #[path = "cli/plan.rs"]
 mod plan;
 #[path = "cli/player.rs"]
 mod player;
+#[path = "cli/resume.rs"]
+mod resume;
 #[path = "cli/running.rs"]
 mod running;
 #[path = "cli/signal.rs"]

@@ -3,6 +3,8 @@
 
 #![allow(missing_docs, reason = "the names of tests are sentences")]
 
+#[path = "common/essence.rs"]
+mod essence;
 #[path = "common/processes.rs"]
 mod processes;
 
@@ -27,12 +29,11 @@ impl Run {
     fn of(tests: &[&str]) -> Self {
         let out = tempfile::tempdir().unwrap();
         let mark = Marked::new();
-        let matrix = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/second/ukci.yaml");
         let mut command = Command::new(env!("CARGO_BIN_EXE_ukci"));
         command
             .arg("run")
             .arg("--matrix")
-            .arg(matrix)
+            .arg(matrix())
             .arg("--no-progress")
             .args(["--accel", "tcg", "--kernel", "6.12"]);
         command.arg("--out").arg(out.path().join("run"));
@@ -74,6 +75,10 @@ impl Run {
         assert!(self.mark.alive().iter().any(|name| name.contains("qemu")), "{:?}", self.mark.alive());
         child
     }
+}
+
+fn matrix() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/second/ukci.yaml")
 }
 
 /// The last attempt at the only cell: a boot that emulation spoiled is tried again.
@@ -174,9 +179,8 @@ fn two_runs_at_once_do_not_disturb_each_other() {
 #[test]
 fn a_command_runs_in_a_kernels_vm() {
     let mark = Marked::new();
-    let matrix = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/second/ukci.yaml");
     let mut command = Command::new(env!("CARGO_BIN_EXE_ukci"));
-    command.arg("shell").arg("--matrix").arg(matrix).arg("5.10");
+    command.arg("shell").arg("--matrix").arg(matrix()).arg("5.10");
     command.args(["--", "sh", "-c", "uname -r; echo \"$1\"; exit 7", "sh", "it's  one word"]);
     command
         .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("second"))
@@ -220,4 +224,65 @@ fn a_killed_run_leaves_a_record_and_no_process() {
         Command::new(env!("CARGO_BIN_EXE_ukci")).arg("report").arg(run.directory()).stdout(Stdio::piped()).spawn();
     report.unwrap().stdout.take().unwrap().read_to_string(&mut table).unwrap();
     assert!(table.contains("interrupted"), "{table}");
+}
+
+/// Check that a run of two kernels that is killed in the second one's tests comes, carried on, to the verdicts of a run that
+/// nobody killed: what was done is kept as it was, the rest is done, and no log is lost. 5.10 refuses the program.
+#[test]
+fn a_killed_run_that_is_resumed_equals_an_undisturbed_one() {
+    let of_both = || {
+        let mut run = Run::of(&["*system_calls", "*forever"]);
+        run.command.args(["--kernel", "5.10", "--jobs", "1"]);
+        run
+    };
+    let mut undisturbed = of_both();
+    assert_code(&undisturbed.finish(), 4);
+
+    let mut run = of_both();
+    let mut child = run.command.spawn().unwrap();
+    let path = run.directory().join("run.json");
+    let record = || serde_json::from_slice::<Value>(&std::fs::read(&path).unwrap_or_default()).unwrap_or_default();
+    let count = |record: &Value, result: &str| {
+        let tests =
+            record["cells"].as_array().into_iter().flatten().flat_map(|cell| cell["attempts"].as_array().unwrap());
+        let tests = tests.flat_map(|attempt| attempt["tests"].as_array().unwrap());
+        tests.filter(|test| test["result"] == result).count()
+    };
+    wait_until("the second kernel's first test ended", || {
+        let record = record();
+        count(&record, "passed") + count(&record, "failed") == 2 && count(&record, "timed_out") == 1
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("every process is gone", || run.mark.alive().is_empty());
+    let killed = record();
+    assert_eq!((&killed["finished"], count(&killed, "not_run")), (&Value::Null, 1), "{killed}");
+    let logs = files(&run.directory().join("cells"));
+
+    let mut resumed = Command::new(env!("CARGO_BIN_EXE_ukci"));
+    resumed.args(["run", "--matrix"]).arg(matrix()).args(["--no-progress", "--accel", "tcg", "--resume"]);
+    resumed.arg(run.directory());
+    resumed.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("second"));
+    resumed.env(run.mark.key(), run.mark.value());
+    assert_code(&resumed.output().unwrap(), 4);
+    let record = record();
+    assert_eq!(essence::essence(&record), essence::essence(&undisturbed.record()));
+    assert_eq!(record["resumed"].as_array().map(Vec::len), Some(1));
+    for (before, now) in killed["cells"].as_array().unwrap().iter().zip(record["cells"].as_array().unwrap()) {
+        let (before, now) = (before["attempts"].as_array().unwrap(), now["attempts"].as_array().unwrap());
+        let was_cut_short = before.last().unwrap()["tests"][1]["verdict"] == "not_run";
+        assert_eq!(now[..before.len()], before[..]);
+        assert_eq!(now.len(), before.len() + usize::from(was_cut_short));
+    }
+    for (path, content) in logs {
+        assert_eq!(std::fs::read(&path).unwrap(), content, "{}", path.display());
+    }
+}
+
+/// Every file below a directory, with its content.
+fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .flat_map(|path| if path.is_dir() { files(&path) } else { vec![(path.clone(), std::fs::read(&path).unwrap())] })
+        .collect()
 }

@@ -29,7 +29,7 @@ use tempfile::{NamedTempFile, TempDir};
 use thiserror::Error;
 
 use crate::archive::hash::{HashedFile, Key, Sha256};
-use lock::Lock;
+pub(crate) use lock::Lock;
 pub use upkeep::{Entry, EntryKind, PruneRule, Pruned};
 
 /// Why the store could not do something.

@@ -22,6 +22,7 @@ Examples:
   ukci run                              boot every kernel of the matrix and run the tests
   ukci run --kernel 6.12 --kernel 7.2   only on these
   ukci run --set pr                     only a set that the matrix names
+  ukci run --resume                     what the newest run did not get done
   ukci plan --json                      the cells, for scripts
   ukci shell 6.12                       a root shell in that kernel's VM
   ukci doctor                           what this machine has, and what is missing
@@ -31,13 +32,30 @@ Exit codes of `ukci run`:
   1  a bug or an I/O error              4  a test failed or unexpectedly passed
   2  usage or configuration             130  interrupted";
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  ukci run --kernel '6.*' --test '*argv*'
+  ukci run --jobs 1 --no-progress --out /tmp/run
+  ukci run --resume             what the newest run did not get done
+  ukci run --resume /tmp/run    the same of that run
+
+A resumed run keeps the verdicts that say something about the program. Cells that never began,
+were cut short, or lost their VM run again, in the same directory. Matrix, kernels, guest image
+and test executables must be those of before.";
+
+const MERGE_EXAMPLE: &str = "\
+Example:
+  ukci run --shard 1/2 --out one    on one machine
+  ukci run --shard 2/2 --out two    on another
+  ukci merge one two --out all
+
+It exits as a `ukci run` of the whole plan would have.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Boot the kernels, run the tests, print the table
-    #[command(
-        after_help = "Examples:\n  ukci run --kernel '6.*' --test '*argv*'\n  ukci run --jobs 1 --no-progress --out /tmp/run\n  ukci run --set full --shard 1/3       a third of the matrix, on one of three machines"
-    )]
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     /// Print the cells of the matrix, or shards of them for many machines
     #[command(
@@ -46,6 +64,9 @@ pub enum Command {
     Plan(PlanArgs),
     /// Pin the newest kernel of every series in kernels.lock.json, and say what moved
     Update(UpdateArgs),
+    /// Make one run out of the results of all shards of a plan
+    #[command(after_help = MERGE_EXAMPLE)]
+    Merge(MergeArgs),
     /// Print a finished run again
     Report(ReportArgs),
     /// Open a root shell in a kernel's VM, which is gone afterwards
@@ -147,6 +168,9 @@ pub struct RunArgs {
     /// The run's directory [default: target/ukci/runs/<time>]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Take up a run that did not come to its end: its name, its directory or its run.json [default: the newest]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["FilterArgs", "ShardArgs", "tests", "out"])]
+    pub resume: Option<Option<PathBuf>>,
     /// Print plain lines instead of live progress
     #[arg(long)]
     pub no_progress: bool,
@@ -212,6 +236,17 @@ pub struct UpdateArgs {
     /// Say what would move, and write nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `ukci merge`.
+#[derive(Clone, Debug, Args)]
+pub struct MergeArgs {
+    /// The directories of the shards' runs
+    #[arg(required = true, value_name = "DIR")]
+    pub shards: Vec<PathBuf>,
+    /// The merged run's directory [default: target/ukci/runs/<time>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Arguments of `ukci report`.
@@ -324,7 +359,7 @@ pub enum BenchCommand {
     Matrix {
         /// What to run.
         #[command(flatten)]
-        run: RunArgs,
+        run: Box<RunArgs>,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -340,6 +375,15 @@ pub enum BenchCommand {
         /// Boots of each kind
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
         rounds: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// How long merging shards takes, and how that compares with only reading their records
+    Merge {
+        /// Test results in all shards together
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        results: u32,
         /// Print JSON
         #[arg(long)]
         json: bool,

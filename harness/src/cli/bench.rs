@@ -1,7 +1,7 @@
-//! `ukci bench`: what the harness adds to the boot of a bare kernel, where the time of a whole matrix goes, and how long a
-//! large plan takes.
+//! `ukci bench`: [`boot`] measures what the harness adds to the boot of a bare kernel; the others have modules of their own.
 
 mod matrix;
+mod merge;
 mod plan;
 
 use serde::Serialize;
@@ -27,9 +27,10 @@ struct BootBench {
 
 pub(super) async fn bench(command: BenchCommand) -> Result<u8, Failure> {
     match command {
-        BenchCommand::Plan { cells, json } => plan::bench(cells as usize, json),
-        BenchCommand::Matrix { run, json } => matrix::bench(run, json).await,
         BenchCommand::Boot { matrix, kernel, rounds, json } => boot(&matrix, &kernel, rounds, json).await,
+        BenchCommand::Matrix { run, json } => matrix::bench(*run, json).await,
+        BenchCommand::Merge { results, json } => merge::bench(results as usize, json),
+        BenchCommand::Plan { cells, json } => plan::bench(cells as usize, json),
     }
 }
 

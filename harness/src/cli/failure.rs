@@ -8,6 +8,7 @@ use crate::process::ProcessError;
 use crate::project::ProjectError;
 use crate::provision::{KernelError, ProvisionError, ToolchainError};
 use crate::run::directory::RunDirectoryError;
+use crate::run::{AdoptError, MergeError, ResumeError};
 use crate::vm::VmError;
 use crate::vm::ssh::SshError;
 
@@ -54,8 +55,8 @@ macro_rules! failures {
 }
 
 failures! {
-    Usage: PlanError, ProjectError;
-    Broken: StoreError, ProcessError, VmError, SshError;
+    Usage: PlanError, ProjectError, MergeError;
+    Broken: StoreError, ProcessError, VmError, SshError, AdoptError;
 }
 
 impl Failure {
@@ -93,5 +94,11 @@ impl From<ToolchainError> for Failure {
 impl From<RunDirectoryError> for Failure {
     fn from(error: RunDirectoryError) -> Self {
         if error.is_taken() { Self::Usage(error.to_string()) } else { Self::Broken(error.to_string()) }
+    }
+}
+
+impl From<ResumeError> for Failure {
+    fn from(error: ResumeError) -> Self {
+        if error.is_contradiction() { Self::Usage(error.to_string()) } else { Self::Broken(error.to_string()) }
     }
 }

@@ -25,25 +25,31 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The record of the run that is `given`: its path, its text and what it says.
+/// The record of the run that is `given`, below the runs of the nearest project: its path, its text and what it says.
 pub(super) fn load(given: Option<&Path>) -> Result<(PathBuf, String, RunOutcome), Failure> {
-    let path = find(given)?;
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let path = find(given, || Ok(Project::load(None)?.runs()))?;
+    let (text, outcome) = read(&path)?;
+    Ok((path, text, outcome))
+}
+
+/// The `run.json` that is meant: a file, a run's directory, a run's name below the directory `runs`, or the newest run.
+pub(super) fn find(given: Option<&Path>, runs: impl FnOnce() -> Result<PathBuf, Failure>) -> Result<PathBuf, Failure> {
+    let given = match given {
+        Some(path) if path.is_file() => return Ok(path.to_owned()),
+        Some(path) if path.is_dir() => return Ok(path.join("run.json")),
+        given => given.unwrap_or(Path::new("latest")),
+    };
+    Ok(runs()?.join(given).join("run.json"))
+}
+
+/// Reads a `run.json`: its text, and what that says.
+pub(super) fn read(path: &Path) -> Result<(String, RunOutcome), Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::Usage(format!(
             "cannot read `{}`: {error}\n  hint: `ls target/ukci/runs` lists the runs",
             path.display()
         ))
     })?;
     let outcome = report::read(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-    Ok((path, text, outcome))
-}
-
-/// The `run.json` that is meant: a file, a run's directory, a run's name, or the newest run.
-fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
-    let given = match given {
-        Some(path) if path.is_file() => return Ok(path.to_owned()),
-        Some(path) if path.is_dir() => return Ok(path.join("run.json")),
-        given => given.unwrap_or(Path::new("latest")),
-    };
-    Ok(Project::load(None)?.runs().join(given).join("run.json"))
+    Ok((text, outcome))
 }

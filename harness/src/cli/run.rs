@@ -1,21 +1,23 @@
 //! `ukci run`: plan, provision, boot, execute, report.
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::args::{AccelChoice, RunArgs};
+use super::begin::Begin;
 use super::failure::Failure;
 use super::interrupt;
 use super::screen::{self, RunObserver, Screen};
 use super::workshop::Workshop;
-use crate::matrix::matcher;
 use crate::provision::{AccelWish, Provisioner};
 use crate::report;
 use crate::run::directory::RunDirectory;
 use crate::run::event::Event;
-use crate::run::outcome::{HostId, RunOutcome, Verdict};
-use crate::run::{History, Record, Schedule, Slots, TestOptions, execute_plan, untouched_cells};
-use jiff::Timestamp;
+use crate::run::outcome::{RunOutcome, Verdict};
+use crate::run::{History, Record, Schedule, Slots, TestOptions, check_inputs, execute_plan};
 
 /// A run that came to its end, or was interrupted.
 pub(super) struct Ran {
@@ -24,25 +26,42 @@ pub(super) struct Ran {
     /// The processors that VMs could keep busy.
     pub(super) slots: usize,
     screen: Screen,
-    interrupted: bool,
+    end: End,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// There was nothing left to do.
+    Unchanged,
+    /// Everything was done.
+    Done,
+    /// The user, or a signal, ended it.
+    Interrupted,
 }
 
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
-    let tests = args.tests.clone();
     let ran = execute(args).await?;
     let written = ran.write_reports();
     super::print(&table(&ran.outcome, ran.directory.path()))?;
     written?;
-    ran.exit_code(&tests)
+    ran.exit_code()
 }
 
 /// Runs the matrix and leaves its record.
 pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
     let workshop = Workshop::open(args.matrix.matrix.as_deref(), Screen::new(args.no_progress))?;
     let Workshop { project, archive, screen } = workshop;
-    let plan = super::plan::expand(&project, &args.filter, &args.shard)?.0;
-    super::plan::refuse_nothing(&plan)?;
-    let only = args.tests.iter().map(|glob| matcher(glob)).collect::<Result<Vec<_>, _>>()?;
+    let now = Timestamp::now();
+    let begin = match &args.resume {
+        None => Begin::anew(&args, &project, now)?,
+        Some(run) => Begin::again(run.as_deref(), &project)?,
+    };
+    let Begin { plan, only, directory, mut outcome } = begin;
+    if args.resume.is_some() && plan.jobs().is_empty() && outcome.finished.is_some() {
+        screen.event(&Event::Warning(format!("`{}` has all of its verdicts: nothing is left to run", outcome.id)));
+        return Ok(Ran { outcome, directory, slots: 0, screen, end: End::Unchanged });
+    }
     let tests = TestOptions {
         tests: project.spec.project.tests,
         only,
@@ -51,11 +70,6 @@ pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
         expectations: project.expectations.clone(),
     };
     let store = archive.store().clone();
-    let now = Timestamp::now();
-    let directory = match &args.out {
-        Some(path) => RunDirectory::at(path, now)?,
-        None => RunDirectory::create(&project.runs(), now)?,
-    };
     let wish = match args.accel {
         AccelChoice::Auto => AccelWish::Best,
         AccelChoice::Kvm => AccelWish::Kvm,
@@ -64,9 +78,20 @@ pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
     let slots = args.jobs.map_or_else(|| Slots::on(cores(), available_kib), |jobs| Slots::for_vms(jobs as usize));
     let schedule = Schedule::new(slots.clone(), History::read(&project.runs()));
     let observer = RunObserver { screen: screen.clone(), directory: directory.path().to_owned(), unsaved: false };
-    let host = HostId { cores: cores(), accel: String::new(), qemu: String::new() };
-    let record = Record::new(directory.id(), now, host, untouched_cells(&plan), Box::new(observer));
-    let provisioner = Provisioner::new(archive, project, wish, args.matrix.locked, directory.path())?;
+    let logs = if args.resume.is_some() { directory.resumption()? } else { directory.path().to_owned() };
+    let provisioner = Provisioner::new(archive, project, wish, args.matrix.locked, &logs)?;
+    if args.resume.is_some() {
+        tokio::select! {
+            checked = check_inputs(&plan, &provisioner, &outcome) => checked?,
+            () = interrupt::requested() => {
+                drop(store.abandon());
+                return Err(Failure::Interrupted);
+            }
+        }
+        outcome.finished = None;
+        outcome.resumed.push(now);
+    }
+    let record = Record::new(outcome, Box::new(observer));
     let work = execute_plan(&plan, provisioner, tests, directory.clone(), record.clone(), schedule);
     let ended = tokio::select! {
         result = work => Some(result),
@@ -82,32 +107,30 @@ pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
         // What cannot be removed now is removed with the next start.
         drop(store.abandon());
     }
-    Ok(Ran { outcome, directory, slots: slots.capacity(), screen, interrupted: ended.is_none() })
+    let end = if ended.is_none() { End::Interrupted } else { End::Done };
+    Ok(Ran { outcome, directory, slots: slots.capacity(), screen, end })
 }
 
 impl Ran {
     pub(super) fn write_reports(&self) -> Result<(), Failure> {
-        let path = self.directory.path();
-        if let Some(summary) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|summary| !summary.is_empty())
-            && let Err(error) = report::append_step_summary(summary.as_ref(), &report::markdown(&self.outcome))
-        {
-            self.screen.event(&Event::Warning(format!("cannot append to `{}`: {error}", summary.display())));
+        match self.end {
+            End::Unchanged => Ok(()),
+            End::Done | End::Interrupted => write_reports(&self.outcome, self.directory.path(), &self.screen),
         }
-        let written = report::write_all(path, &self.outcome);
-        written.map_err(|error| Failure::Broken(format!("cannot write the reports in `{}`: {error}", path.display())))
     }
 
-    /// What the run deserves; `tests` are the globs that chose its tests.
-    pub(super) fn exit_code(&self, tests: &[String]) -> Result<u8, Failure> {
+    /// What the run deserves.
+    pub(super) fn exit_code(&self) -> Result<u8, Failure> {
         let outcome = &self.outcome;
-        if self.interrupted {
+        if self.end == End::Interrupted {
             return Err(Failure::Interrupted);
         }
         let ran = outcome.cells.iter().any(|cell| !cell.tests().is_empty());
         let mut attempted = outcome.cells.iter().filter(|cell| !cell.attempts.is_empty()).peekable();
         let any_was = attempted.peek().is_some();
-        if !tests.is_empty() && !ran && any_was && attempted.all(|cell| cell.verdict() == Verdict::NotRun) {
-            let globs = tests.join("`, `");
+        let none_ran = !ran && any_was && attempted.all(|cell| cell.verdict() == Verdict::NotRun);
+        if !outcome.test_globs.is_empty() && none_ran {
+            let globs = outcome.test_globs.join("`, `");
             return Err(Failure::Usage(format!(
                 "--test `{globs}` matches no test\n  hint: `ukci run` without it names them all"
             )));
@@ -116,8 +139,19 @@ impl Ran {
     }
 }
 
+/// Writes what is to be read of a run into its directory `path`, and where GitHub shows it.
+pub(super) fn write_reports(outcome: &RunOutcome, path: &Path, screen: &Screen) -> Result<(), Failure> {
+    if let Some(summary) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|summary| !summary.is_empty())
+        && let Err(error) = report::append_step_summary(summary.as_ref(), &report::markdown(outcome))
+    {
+        screen.event(&Event::Warning(format!("cannot append to `{}`: {error}", summary.display())));
+    }
+    let written = report::write_all(path, outcome);
+    written.map_err(|error| Failure::Broken(format!("cannot write the reports in `{}`: {error}", path.display())))
+}
+
 /// The table, for standard output.
-pub(super) fn table(outcome: &RunOutcome, directory: &std::path::Path) -> String {
+pub(super) fn table(outcome: &RunOutcome, directory: &Path) -> String {
     let here = std::env::current_dir().ok();
     let shown = here.and_then(|here| directory.strip_prefix(here).ok()).unwrap_or(directory);
     let mut text = Vec::new();
@@ -126,7 +160,7 @@ pub(super) fn table(outcome: &RunOutcome, directory: &std::path::Path) -> String
     String::from_utf8_lossy(&text).into_owned()
 }
 
-fn cores() -> usize {
+pub(super) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 

@@ -18,6 +18,8 @@ pub(crate) use self::filter::matcher;
 pub struct Cell {
     /// `arch/kernel/llvmN`.
     pub id: String,
+    /// Its place in the whole plan, from 0.
+    pub position: usize,
     /// The architecture.
     pub arch: Arch,
     /// The kernel's name.
@@ -81,7 +83,8 @@ impl Plan {
                         releases.push(llvm);
                     }
                     let id = format!("{arch}/{}/llvm{llvm}", kernel.name);
-                    cells.push(Cell { id, arch, kernel: kernel.name.clone(), llvm, not_run, included });
+                    let position = cells.len();
+                    cells.push(Cell { id, position, arch, kernel: kernel.name.clone(), llvm, not_run, included });
                 }
                 if !releases.is_empty() {
                     let id = format!("{arch}/{}", kernel.name);
@@ -92,7 +95,7 @@ impl Plan {
         if cells.is_empty() {
             return Err(PlanError::Nothing { set: filter.set.clone() });
         }
-        let whole = Whole { fingerprint: fingerprint(&cells), cells: cells.len() };
+        let whole = Whole { fingerprint: fingerprint(cells.iter().map(|cell| cell.id.as_str())), cells: cells.len() };
         Ok(Self { cells, jobs, shard: None, whole })
     }
 
@@ -106,6 +109,18 @@ impl Plan {
     #[must_use]
     pub fn jobs(&self) -> &[Job] {
         &self.jobs
+    }
+
+    /// Keeps only the cells for whose id `keep` holds, and the VMs that run them.
+    #[must_use]
+    pub fn only(mut self, keep: impl Fn(&str) -> bool) -> Self {
+        self.cells.retain(|cell| keep(&cell.id));
+        for job in &mut self.jobs {
+            let id = &job.id;
+            job.llvm.retain(|llvm| keep(&format!("{id}/llvm{llvm}")));
+        }
+        self.jobs.retain(|job| !job.llvm.is_empty());
+        self
     }
 
     /// How long its VMs are expected to live, one after another, in seconds.
@@ -147,10 +162,13 @@ impl Plan {
     }
 }
 
-fn fingerprint(cells: &[Cell]) -> String {
+/// What tells the plan with the cells `ids`, in this order, from others: the SHA-256 in hexadecimal of the ids, each with a
+/// line feed behind it.
+#[must_use]
+pub fn fingerprint<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();
-    for cell in cells {
-        hasher.update(&cell.id);
+    for id in ids {
+        hasher.update(id);
         hasher.update("\n");
     }
     format!("{:x}", hasher.finalize())

@@ -1,13 +1,15 @@
 //! The test executables of the project, compiled for the guest: [`Bundle`].
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::Toolchain;
+use super::{Toolchain, in_background};
+use crate::archive::Sha256;
 use crate::matrix::{Arch, ProjectSpec};
 use crate::process::{Command, ProcessError};
 
@@ -21,6 +23,8 @@ pub struct Bundle {
     pub llvm: u32,
     /// The executables, in cargo's order.
     pub executables: Vec<TestExecutable>,
+    /// What tells it from other bundles: a hash over the names and contents of the executables.
+    pub fingerprint: Sha256,
 }
 
 /// One test executable.
@@ -53,6 +57,14 @@ pub enum BundleError {
     /// Cargo could not be run, or did not end.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// What cargo made cannot be read.
+    #[error("cannot read the test executable `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The package has no test executables.
     #[error(
         "the package `{package}` has no test targets\n  hint: `project.package` in the matrix names the cargo package"
@@ -113,7 +125,21 @@ pub async fn build(
     if executables.is_empty() {
         return Err(BundleError::Empty { package: project.package.clone() });
     }
-    Ok(Bundle { llvm: toolchain.clang.llvm, executables })
+    let (executables, fingerprint) = in_background(move || {
+        let fingerprint = fingerprint(&executables)?;
+        Ok::<_, BundleError>((executables, fingerprint))
+    })
+    .await?;
+    Ok(Bundle { llvm: toolchain.clang.llvm, executables, fingerprint })
+}
+
+fn fingerprint(executables: &[TestExecutable]) -> Result<Sha256, BundleError> {
+    let mut lines = String::new();
+    for TestExecutable { file, path, .. } in executables {
+        let hash = Sha256::of_file(path).map_err(|source| BundleError::Read { path: path.clone(), source })?;
+        lines += &format!("{hash} {file}\n");
+    }
+    Ok(Sha256::of(lines.as_bytes()))
 }
 
 /// The names of the packages in the workspace at `root`.
@@ -237,6 +263,24 @@ not json
                 ("my-crate::exec", "my-crate-exec")
             ]
         );
+    }
+
+    #[test]
+    fn bundles_differ_when_a_name_or_a_content_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let executable = |file: &str, content: &str| {
+            let path = directory.path().join(format!("{file}-{content}"));
+            std::fs::write(&path, content).unwrap();
+            TestExecutable { name: file.into(), file: file.into(), path }
+        };
+        let hash = |executables: &[TestExecutable]| fingerprint(executables).unwrap();
+        let one = hash(&[executable("a", "1"), executable("b", "2")]);
+        assert_eq!(one, hash(&[executable("a", "1"), executable("b", "2")]));
+        assert_ne!(one, hash(&[executable("a", "1"), executable("b", "3")]));
+        assert_ne!(one, hash(&[executable("a", "1"), executable("c", "2")]));
+        assert_ne!(one, hash(&[executable("a", "1")]));
+        let gone = TestExecutable { path: directory.path().join("gone"), ..executable("a", "1") };
+        assert!(fingerprint(&[gone]).unwrap_err().to_string().contains("gone`: No such file"));
     }
 
     #[test]

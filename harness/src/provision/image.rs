@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::guest::{self, GuestSpec};
 use super::{Kernel, ProvisionError, Provisioner, Userland, in_background, once};
-use crate::archive::{Key, StoreError};
+use crate::archive::{Key, Sha256, StoreError};
 use crate::matrix::Arch;
 
 impl Provisioner {
@@ -59,8 +59,7 @@ impl Provisioner {
 
     /// The segment with the modules that the guest loads.
     pub(super) async fn modules(&self, kernel: &Kernel, modules: &Path) -> Result<PathBuf, ProvisionError> {
-        let wanted: Vec<String> =
-            self.guest.modules(self.project.spec.guest.network).into_iter().map(ToOwned::to_owned).collect();
+        let wanted = self.wanted_modules();
         let mut parts: Vec<String> = kernel.pinned.packages.iter().map(|package| package.sha256.clone()).collect();
         parts.extend(wanted.iter().cloned());
         let key = Key::new("guest-modules", &parts);
@@ -73,5 +72,17 @@ impl Provisioner {
             Ok(directory.join("modules.cpio"))
         })
         .await
+    }
+
+    fn wanted_modules(&self) -> Vec<String> {
+        self.guest.modules(self.project.spec.guest.network).into_iter().map(ToOwned::to_owned).collect()
+    }
+
+    /// What tells a guest image from others of its architecture: the entry of the store that holds `base`, and the modules
+    /// that are loaded. The modules themselves are a part of the kernel.
+    pub(super) fn image_fingerprint(&self, base: &Path) -> Sha256 {
+        let entry = base.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let parts: Vec<String> = std::iter::once(entry).chain(self.wanted_modules()).collect();
+        Sha256::of(parts.join("\n").as_bytes())
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::archive::{Archive, ArchiveError, FetchError, Index, IndexError, NotASha256, Package};
+use crate::archive::{Archive, ArchiveError, FetchError, Index, IndexError, NotASha256, Package, Sha256};
 use crate::matrix::{Arch, KernelSpec, PinnedKernel, PinnedPackage};
 use crate::project::Project;
 
@@ -25,6 +25,15 @@ pub struct Kernel {
     pub modules: Option<PathBuf>,
     /// What it came from.
     pub pinned: PinnedKernel,
+}
+
+impl Kernel {
+    /// What tells it from every other kernel: a hash of everything that it consists of.
+    #[must_use]
+    pub fn fingerprint(&self) -> Sha256 {
+        let parts: Vec<&str> = self.pinned.packages.iter().map(|package| package.sha256.as_str()).collect();
+        Sha256::of(parts.join("\n").as_bytes())
+    }
 }
 
 /// Why a row of the matrix gives no kernel.
@@ -287,7 +296,6 @@ fn newest(packages: &[Package], kernel: &KernelSpec, arch: Arch) -> Option<Pinne
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::archive::Sha256;
 
     const MIB: u64 = 1 << 20;
 

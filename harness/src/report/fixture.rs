@@ -1,8 +1,10 @@
 //! Runs for the tests of the reports.
 
-use crate::matrix::Arch;
+use crate::archive::Sha256;
+use crate::matrix::{Arch, Shard};
 use crate::run::outcome::{
-    Attempt, CellOutcome, HostId, KernelId, Loss, Phase, PhaseName, RunOutcome, TestRecord, TestResult, Verdict,
+    Attempt, CellOutcome, HostId, Inputs, KernelId, Loss, Phase, PhaseName, PlanId, RunOutcome, TestRecord, TestResult,
+    Verdict,
 };
 
 /// A run of these cells that took 41 seconds.
@@ -12,7 +14,12 @@ pub(crate) fn run(cells: Vec<CellOutcome>) -> RunOutcome {
         id: "20260824T100211Z".into(),
         started: "2026-08-24T10:02:11Z".parse().unwrap(),
         finished: Some("2026-08-24T10:02:52.4Z".parse().unwrap()),
+        resumed: vec![],
         host: HostId { cores: 4, accel: "tcg".into(), qemu: "10.0.13".into() },
+        hosts: vec![],
+        plan: None,
+        shard: None,
+        test_globs: vec![],
         cells,
         jobs: vec![],
     }
@@ -62,6 +69,8 @@ pub(crate) fn cell(arch: Arch, kernel: &str, llvm: u32, attempts: Vec<Attempt>) 
             version: Some(format!("{kernel}.117-1")),
         },
         llvm,
+        position: 0,
+        inputs: Inputs::default(),
         not_run: None,
         attempts,
     }
@@ -88,6 +97,20 @@ pub(crate) fn empty() -> RunOutcome {
 
 pub(crate) fn one_cell() -> RunOutcome {
     run(vec![cell(Arch::X86_64, "6.12", 22, vec![attempt(TESTS[..2].iter().copied().map(passed).collect())])])
+}
+
+/// The second of three shards, which was resumed twice.
+pub(crate) fn resumed_shard() -> RunOutcome {
+    let mut run = one_cell();
+    run.resumed = ["2026-08-24T11:00:00Z", "2026-08-24T12:00:00.5Z"].map(|time| time.parse().unwrap()).to_vec();
+    run.hosts = vec![run.host.clone()];
+    run.plan = Some(PlanId { cells: 7, fingerprint: "0123".into() });
+    run.shard = Some(Shard { index: 2, of: 3 });
+    run.test_globs = vec!["*argv*".into()];
+    let [kernel, image, bundle] = [b"kernel", b"image.", b"bundle"].map(|input| Some(Sha256::of(input)));
+    run.cells[0].inputs = Inputs { kernel, image, bundle };
+    run.cells[0].position = 4;
+    run
 }
 
 /// Nine kernels, one LLVM release, nine tests, and one failure that hits two of the kernels.

@@ -5,9 +5,10 @@ use std::io::{self, BufWriter, Write};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::matrix::Arch;
+use crate::matrix::{Arch, Shard};
 use crate::run::outcome::{
-    CellOutcome, HostId, JobUse, KernelId, Loss, Phase, RunOutcome, TestRecord, TestResult, Verdict, VmUse,
+    CellOutcome, HostId, Inputs, JobUse, KernelId, Loss, Phase, PlanId, RunOutcome, TestRecord, TestResult, Verdict,
+    VmUse,
 };
 
 /// The layout that this version writes and reads.
@@ -115,7 +116,12 @@ struct RunView<'a> {
     id: &'a str,
     started: Timestamp,
     finished: Option<Timestamp>,
+    resumed: &'a [Timestamp],
     host: &'a HostId,
+    hosts: &'a [HostId],
+    plan: Option<&'a PlanId>,
+    shard: Option<Shard>,
+    test_globs: &'a [String],
     cells: Vec<CellView<'a>>,
     jobs: Vec<JobUse>,
 }
@@ -126,8 +132,10 @@ struct CellView<'a> {
     arch: Arch,
     kernel: &'a KernelId,
     llvm: u32,
+    position: usize,
     verdict: Verdict,
     reason: Option<String>,
+    inputs: Inputs,
     not_run: Option<&'a str>,
     attempts: Vec<AttemptView<'a>>,
 }
@@ -153,16 +161,28 @@ struct TestView<'a> {
 
 impl<'a> RunView<'a> {
     fn of(run: &'a RunOutcome) -> Self {
-        let RunOutcome { schema, id, started, finished, host, cells, jobs } = run;
-        let cells = cells.iter().map(CellView::of).collect();
-        let jobs = jobs.iter().map(rounded).collect();
-        Self { schema: *schema, id, started: *started, finished: *finished, host, cells, jobs }
+        let RunOutcome { schema, id, started, finished, resumed, host, hosts, plan, shard, test_globs, cells, jobs } =
+            run;
+        Self {
+            schema: *schema,
+            id,
+            started: *started,
+            finished: *finished,
+            resumed,
+            host,
+            hosts,
+            plan: plan.as_ref(),
+            shard: *shard,
+            test_globs,
+            cells: cells.iter().map(CellView::of).collect(),
+            jobs: jobs.iter().map(rounded).collect(),
+        }
     }
 }
 
 impl<'a> CellView<'a> {
     fn of(cell: &'a CellOutcome) -> Self {
-        let CellOutcome { id, arch, kernel, llvm, not_run, attempts } = cell;
+        let CellOutcome { id, arch, kernel, llvm, position, inputs, not_run, attempts } = cell;
         let attempts = attempts.iter().map(|attempt| AttemptView {
             phases: attempt
                 .phases
@@ -177,8 +197,10 @@ impl<'a> CellView<'a> {
             arch: *arch,
             kernel,
             llvm: *llvm,
+            position: *position,
             verdict: cell.verdict(),
             reason: cell.reason(),
+            inputs: *inputs,
             not_run: not_run.as_deref(),
             attempts: attempts.collect(),
         }
@@ -209,11 +231,28 @@ mod tests {
     /// Check that nothing is lost on the way to the file and back.
     #[test]
     fn a_record_reads_back_as_it_was() {
-        for run in [fixture::empty(), fixture::every_verdict(), fixture::hostile()] {
+        for run in [fixture::empty(), fixture::every_verdict(), fixture::hostile(), fixture::resumed_shard()] {
             let mut json = vec![];
             write(&run, &mut json).unwrap();
             assert_eq!(read(std::str::from_utf8(&json).unwrap()).unwrap(), run);
         }
+    }
+
+    /// Check that a record of before there were shards and resumed runs can still be read.
+    #[test]
+    fn a_record_without_the_newer_keys_reads_as_if_they_were_empty() {
+        let mut json = vec![];
+        write(&fixture::one_cell(), &mut json).unwrap();
+        let mut record: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let run = record.as_object_mut().unwrap();
+        for key in ["resumed", "hosts", "plan", "shard", "test_globs"] {
+            assert!(run.remove(key).is_some(), "{key}");
+        }
+        let cell = run["cells"][0].as_object_mut().unwrap();
+        for key in ["position", "inputs"] {
+            assert!(cell.remove(key).is_some(), "{key}");
+        }
+        assert_eq!(read(&record.to_string()).unwrap(), fixture::one_cell());
     }
 
     #[test]

@@ -49,7 +49,7 @@ async fn run_tests(
     tests: &[execute::Listed],
 ) -> Result<(), Loss> {
     let lost = |reason| Loss { verdict: Verdict::Lost, phase: PhaseName::Test, reason, log: None };
-    let logs = context.directory.cell(cell).map_err(|error| lost(error.to_string()))?;
+    let logs = context.directory.cell(cell, guest.attempt).map_err(|error| lost(error.to_string()))?;
     for (place, test) in tests.iter().enumerate() {
         let (total, name) = (tests.len(), test.name.clone());
         context.record.event(&Event::TestStarted { job: job.to_owned(), test: name, done: place, total });

@@ -2,40 +2,66 @@
 //!
 //! ```text
 //! <runs>/<id>/run.json summary.md junit.xml
-//!   build-llvm22.log                            what cargo printed
+//!   .lock                                       there only while ukci works on the run
+//!   build-<arch>-llvm22.log                     what cargo printed
 //!   cells/<arch>/<kernel>/attempt1/{console,qemu}.log   one VM serves every LLVM of its kernel
 //!   cells/<arch>/<kernel>/llvm22/<executable>-<test>.log
+//!   cells/<arch>/<kernel>/llvm22/attempt2/…     the same of the second VM
+//!   resumed1/build-<arch>-llvm22.log            what cargo printed when the run was taken up again
+//!   shard2/build-<arch>-llvm22.log              of a merged run, what only the shard's own machine printed
 //! ```
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use thiserror::Error;
 
-/// The directory of one run.
+use crate::archive::{Lock, StoreError};
+
+/// The directory of one run, on which no other ukci works as long as this or a clone of it is there.
 #[derive(Clone, Debug)]
 pub struct RunDirectory {
     id: String,
     path: PathBuf,
+    _lock: Arc<Lock>,
 }
 
 /// Why there is no directory.
 #[derive(Debug, Error)]
-#[error("cannot make the run's directory `{}`: {source}\n  hint: `--out DIR` chooses another", path.display())]
-pub struct RunDirectoryError {
-    path: PathBuf,
-    source: io::Error,
+pub enum RunDirectoryError {
+    /// It cannot be made.
+    #[error("cannot make the run's directory `{}`: {source}\n  hint: `--out DIR` chooses another", path.display())]
+    Make {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Somebody else works on the run.
+    #[error("another ukci is working on the run in `{}`\n  hint: wait for its end, or interrupt it", path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// It cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] StoreError),
 }
 
 impl RunDirectoryError {
     /// Whether the directory is another's: then it is the choice that is wrong, not the disk.
     #[must_use]
     pub fn is_taken(&self) -> bool {
-        matches!(
-            self.source.kind(),
-            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
-        )
+        use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+        match self {
+            Self::Make { source, .. } => {
+                matches!(source.kind(), DirectoryNotEmpty | AlreadyExists | NotADirectory)
+            }
+            Self::Busy { .. } => true,
+            Self::Lock(_) => false,
+        }
     }
 }
 
@@ -45,23 +71,14 @@ impl RunDirectory {
     /// # Errors
     /// When it cannot be made.
     pub fn create(runs: &Path, now: Timestamp) -> Result<Self, RunDirectoryError> {
-        let fail = |path: &Path, source| RunDirectoryError { path: path.to_owned(), source };
-        std::fs::create_dir_all(runs).map_err(|source| fail(runs, source))?;
-        let time = now.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
-        let mut id = time.clone();
-        for number in 2.. {
-            let path = runs.join(&id);
-            match std::fs::create_dir(&path) {
-                Ok(()) => {
-                    point_latest(runs, &id).map_err(|source| fail(&runs.join("latest"), source))?;
-                    return Ok(Self { id, path });
-                }
-                // Another run began in the same second.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => id = format!("{time}-{number}"),
-                Err(error) => return Err(fail(&path, error)),
-            }
-        }
-        unreachable!("an open range has no end")
+        std::fs::create_dir_all(runs).map_err(failed_to_make(runs))?;
+        let time = name_of(now);
+        let name = |number| if number == 1 { time.clone() } else { format!("{time}-{number}") };
+        // Another run may have begun in the same second.
+        let number = make_first_free(|number| runs.join(name(number)))?;
+        let directory = Self::lock(&runs.join(name(number)), name(number))?;
+        point_latest(runs, &directory.id).map_err(failed_to_make(&runs.join("latest")))?;
+        Ok(directory)
     }
 
     /// Uses `path`, which must not hold another run.
@@ -69,13 +86,33 @@ impl RunDirectory {
     /// # Errors
     /// When it cannot be made or is not empty.
     pub fn at(path: &Path, now: Timestamp) -> Result<Self, RunDirectoryError> {
-        let fail = |source| RunDirectoryError { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(fail)?;
-        if std::fs::read_dir(path).map_err(fail)?.next().is_some() {
-            return Err(fail(io::Error::from(io::ErrorKind::DirectoryNotEmpty)));
+        std::fs::create_dir_all(path).map_err(failed_to_make(path))?;
+        if std::fs::read_dir(path).map_err(failed_to_make(path))?.next().is_some() {
+            return Err(failed_to_make(path)(io::Error::from(io::ErrorKind::DirectoryNotEmpty)));
         }
-        let id = now.strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
-        Ok(Self { id, path: path.to_owned() })
+        Self::lock(path, name_of(now))
+    }
+
+    /// Takes up the run in the directory `path`, which holds one. Read its record only now: nobody else changes it any
+    /// more.
+    ///
+    /// # Errors
+    /// When somebody else works on it.
+    pub fn open(path: &Path) -> Result<Self, RunDirectoryError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self::lock(path, name)
+    }
+
+    /// The same directory, whose run has the name `id`.
+    #[must_use]
+    pub fn named(self, id: &str) -> Self {
+        Self { id: id.to_owned(), ..self }
+    }
+
+    fn lock(path: &Path, id: String) -> Result<Self, RunDirectoryError> {
+        let lock = Lock::attempt(&path.join(".lock"))?;
+        let lock = lock.ok_or_else(|| RunDirectoryError::Busy { path: path.to_owned() })?;
+        Ok(Self { id, path: path.to_owned(), _lock: Arc::new(lock) })
     }
 
     /// The run's name.
@@ -90,26 +127,34 @@ impl RunDirectory {
         &self.path
     }
 
-    /// The log of compiling the bundle of one LLVM.
-    #[must_use]
-    pub fn build_log(&self, llvm: u32) -> PathBuf {
-        self.path.join(format!("build-llvm{llvm}.log"))
-    }
-
-    /// Makes the directory for the logs of a VM: attempt `attempt`, counted from 1, of the job `arch/kernel`.
+    /// Makes the directory for the logs of one more VM of the job `arch/kernel`; its number counts from 1, also over the
+    /// runs that were taken up again.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn attempt(&self, job: &str, attempt: usize) -> Result<PathBuf, RunDirectoryError> {
-        self.make(self.path.join("cells").join(job).join(format!("attempt{attempt}")))
+    pub fn attempt(&self, job: &str) -> Result<(usize, PathBuf), RunDirectoryError> {
+        let above = self.make(self.path.join("cells").join(job))?;
+        let path = |number| above.join(format!("attempt{number}"));
+        let number = make_first_free(path)?;
+        Ok((number, path(number)))
     }
 
-    /// Makes the directory for the tests' output of the cell `arch/kernel/llvmN`.
+    /// Makes the directory for the tests' output of the cell `arch/kernel/llvmN` in the VM with the number `attempt`.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn cell(&self, cell: &str) -> Result<PathBuf, RunDirectoryError> {
-        self.make(self.path.join("cells").join(cell))
+    pub fn cell(&self, cell: &str, attempt: usize) -> Result<PathBuf, RunDirectoryError> {
+        let path = self.path.join("cells").join(cell);
+        self.make(if attempt == 1 { path } else { path.join(format!("attempt{attempt}")) })
+    }
+
+    /// Makes a directory for what is printed beside the cells when a run is taken up again.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn resumption(&self) -> Result<PathBuf, RunDirectoryError> {
+        let path = |number| self.path.join(format!("resumed{number}"));
+        make_first_free(path).map(path)
     }
 
     /// `path` as reports name it: relative to the run.
@@ -119,8 +164,30 @@ impl RunDirectory {
     }
 
     fn make(&self, path: PathBuf) -> Result<PathBuf, RunDirectoryError> {
-        std::fs::create_dir_all(&path).map_err(|source| RunDirectoryError { path: path.clone(), source })?;
+        std::fs::create_dir_all(&path).map_err(failed_to_make(&path))?;
         Ok(path)
+    }
+}
+
+fn name_of(now: Timestamp) -> String {
+    now.strftime("%Y-%m-%dT%H-%M-%SZ").to_string()
+}
+
+fn failed_to_make(path: &Path) -> impl FnOnce(io::Error) -> RunDirectoryError {
+    let path = path.to_owned();
+    move |source| RunDirectoryError::Make { path, source }
+}
+
+/// Makes the first of the directories `path(1)`, `path(2)`, … that is not there, and gives its number.
+fn make_first_free(path: impl Fn(usize) -> PathBuf) -> Result<usize, RunDirectoryError> {
+    let mut number = 1;
+    loop {
+        let path = path(number);
+        match std::fs::create_dir(&path) {
+            Ok(()) => return Ok(number),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(failed_to_make(&path)(error)),
+        }
     }
 }
 
@@ -152,5 +219,34 @@ mod tests {
         std::fs::write(path.join("run.json"), "{}").unwrap();
         let error = RunDirectory::at(&path, Timestamp::UNIX_EPOCH).unwrap_err().to_string();
         assert!(error.contains("directory not empty"), "{error}");
+    }
+
+    #[test]
+    fn a_run_is_one_ukcis_at_a_time() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(runs.path(), Timestamp::UNIX_EPOCH).unwrap();
+        let clone = run.clone();
+        let path = run.path().to_owned();
+        drop(run);
+        let error = RunDirectory::open(&path).unwrap_err();
+        assert!(error.is_taken() && error.to_string().contains("another ukci is working on the run"), "{error}");
+        drop(clone);
+        RunDirectory::open(&path).unwrap();
+        assert!(std::fs::read_dir(&path).unwrap().next().is_none(), "nothing is left of the lock");
+    }
+
+    #[test]
+    fn no_attempt_writes_where_another_wrote() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = RunDirectory::create(runs.path(), Timestamp::UNIX_EPOCH).unwrap();
+        let (first, one) = run.attempt("x86_64/6.12").unwrap();
+        let (second, two) = run.attempt("x86_64/6.12").unwrap();
+        assert_eq!((first, second), (1, 2));
+        assert!(one.ends_with("cells/x86_64/6.12/attempt1") && two.ends_with("cells/x86_64/6.12/attempt2"));
+        assert_eq!(run.attempt("x86_64/7.2").unwrap().0, 1);
+        let logs = [first, second].map(|attempt| run.cell("x86_64/6.12/llvm22", attempt).unwrap());
+        assert!(logs[0].ends_with("6.12/llvm22") && logs[1].ends_with("6.12/llvm22/attempt2"), "{logs:?}");
+        let resumptions = [run.resumption().unwrap(), run.resumption().unwrap()];
+        assert!(resumptions[0].ends_with("resumed1") && resumptions[1].ends_with("resumed2"), "{resumptions:?}");
     }
 }

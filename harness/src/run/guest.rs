@@ -13,6 +13,8 @@ use crate::vm::{Stage, Vm, VmError};
 pub(super) struct Guest {
     pub(super) vm: Vm,
     pub(super) session: Session,
+    /// The number of this VM among those of its job, from 1.
+    pub(super) attempt: usize,
     /// The console's log, relative to the run's directory.
     pub(super) console_log: String,
     /// When QEMU was started, in seconds since the jobs of the run began.

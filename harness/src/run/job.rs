@@ -82,9 +82,12 @@ impl Runner<'_> {
         self.enter(PhaseName::Build);
         for &llvm in &self.job.llvm {
             let cell = self.cell(llvm);
-            record.kernel(&cell, kernel_id(self.job, &inputs));
+            record.kernel(&cell, kernel_id(self.job, &inputs), inputs.kernel.fingerprint(), inputs.image);
             match self.bundle(llvm).await {
-                Ok(bundle) => pending.push_back(bundle),
+                Ok(bundle) => {
+                    record.bundle(&cell, bundle.fingerprint);
+                    pending.push_back(bundle);
+                }
                 Err(error) => {
                     record.attempt(&cell, vec![phase(PhaseName::Build, started)]);
                     record.loss(&cell, no_bundle(&error));
@@ -146,11 +149,9 @@ impl Runner<'_> {
     async fn boot_until_done(&self, inputs: &VmInputs, mut pending: VecDeque<Rc<Bundle>>) {
         let record = &self.context.record;
         let mut may_retry = true;
-        let mut number = 0;
         while !pending.is_empty() {
-            number += 1;
             let mut phases = Vec::new();
-            let booted = self.boot(inputs, pending.make_contiguous(), number, &mut phases).await;
+            let booted = self.boot(inputs, pending.make_contiguous(), &mut phases).await;
             for bundle in &pending {
                 record.attempt(&self.cell(bundle.llvm), phases.clone());
             }
@@ -192,16 +193,10 @@ impl Runner<'_> {
         }
     }
 
-    async fn boot(
-        &self,
-        inputs: &VmInputs,
-        bundles: &[Rc<Bundle>],
-        number: usize,
-        phases: &mut Vec<Phase>,
-    ) -> Result<Guest, Loss> {
+    async fn boot(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>], phases: &mut Vec<Phase>) -> Result<Guest, Loss> {
         self.enter(PhaseName::Boot);
         let lost = |reason: String| Loss { verdict: Verdict::Lost, phase: PhaseName::Boot, reason, log: None };
-        let logs = self.context.directory.attempt(&self.job.id, number).map_err(|error| lost(error.to_string()))?;
+        let (attempt, logs) = self.context.directory.attempt(&self.job.id).map_err(|error| lost(error.to_string()))?;
         let console_log = self.context.directory.relative(&logs.join("console.log"));
         let provisioner = &self.context.provisioner;
         let machine = provisioner.machine(inputs, bundles).await;
@@ -224,7 +219,7 @@ impl Runner<'_> {
             self.vm_gone(vm_started, None);
             vm_loss(PhaseName::Connect, &error, &console_log)
         })?;
-        Ok(Guest { vm, session, console_log, started: vm_started, tested: 0 })
+        Ok(Guest { vm, session, attempt, console_log, started: vm_started, tested: 0 })
     }
 
     fn vm_gone(&self, started: f64, cpu: Option<Duration>) {

@@ -1,15 +1,17 @@
 //! What happened: [`RunOutcome`] holds one [`CellOutcome`] per cell. A verdict is computed from the record, never stored.
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::archive::Sha256;
 use crate::matrix::Arch;
 
 mod usage;
 mod verdict;
+mod whole;
 
 pub use usage::{JobUse, VmUse};
 pub use verdict::{PhaseName, Verdict};
+pub use whole::{HostId, PlanId, RunOutcome};
 
 /// A phase that ended, well or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,6 +130,24 @@ pub struct Attempt {
     pub loss: Option<Loss>,
 }
 
+impl Attempt {
+    /// Whether it was cut short by the end of ukci: it has no loss, and something was still to be done.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        let listed = || self.phases.last().is_some_and(|phase| phase.name >= PhaseName::List);
+        match self.tests.as_slice() {
+            _ if self.loss.is_some() => false,
+            [] => !listed(),
+            tests => tests.iter().any(|test| test.result == TestResult::NotRun),
+        }
+    }
+
+    /// Whether it says something about the cell: it came to its end, or a test in it went wrong before it was cut short.
+    fn is_evidence(&self) -> bool {
+        !self.is_interrupted() || self.tests.iter().any(|test| !test.verdict().is_expected())
+    }
+}
+
 /// The kernel of a cell, as the table and scripts name it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct KernelId {
@@ -141,6 +161,18 @@ pub struct KernelId {
     pub version: Option<String>,
 }
 
+/// What a cell was made from; each is `None` until it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Inputs {
+    /// What the kernel consists of.
+    pub kernel: Option<Sha256>,
+    /// The guest image: user land, and which modules are loaded. The same for every kernel of an architecture.
+    pub image: Option<Sha256>,
+    /// The names and contents of the test executables.
+    pub bundle: Option<Sha256>,
+}
+
 /// Everything that is known about one cell after a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CellOutcome {
@@ -152,6 +184,12 @@ pub struct CellOutcome {
     pub kernel: KernelId,
     /// The LLVM release that compiled the BPF side.
     pub llvm: u32,
+    /// Its place in the whole plan, from 0, also where the run is only a part of the plan.
+    #[serde(default)]
+    pub position: usize,
+    /// What it was made from.
+    #[serde(default)]
+    pub inputs: Inputs,
     /// Why the cell did not run at all, for one that was never attempted.
     pub not_run: Option<String>,
     /// Every try, the first one first.
@@ -159,15 +197,15 @@ pub struct CellOutcome {
 }
 
 impl CellOutcome {
-    /// What the cell amounts to: the worst of its last attempt, or [`Verdict::Flaky`] when there were earlier attempts
-    /// and the last one is clean.
+    /// What the cell amounts to: the worst of its last attempt, or [`Verdict::Flaky`] when that one is clean and an earlier
+    /// one was not. An attempt that was merely cut short is no evidence of anything.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let Some(last) = self.attempts.last() else { return Verdict::NotRun };
         let loss = last.loss.as_ref().map(|loss| loss.verdict);
         match last.tests.iter().map(TestRecord::verdict).chain(loss).max() {
             None => Verdict::NotRun,
-            Some(Verdict::Pass) if self.attempts.len() > 1 => Verdict::Flaky,
+            Some(Verdict::Pass) if self.earlier_attempts().any(Attempt::is_evidence) => Verdict::Flaky,
             Some(worst) => worst,
         }
     }
@@ -189,10 +227,14 @@ impl CellOutcome {
         }
     }
 
+    /// The attempts before the last one.
+    fn earlier_attempts(&self) -> impl Iterator<Item = &Attempt> {
+        self.attempts.split_last().map_or(&[][..], |(_, earlier)| earlier).iter()
+    }
+
     /// What went wrong in an attempt before the last one.
     fn earlier_trouble(&self) -> Option<String> {
-        let (_, earlier) = self.attempts.split_last()?;
-        earlier.iter().enumerate().find_map(|(index, attempt)| {
+        self.earlier_attempts().enumerate().find_map(|(index, attempt)| {
             let number = index + 1;
             let failed = || attempt.tests.iter().find(|test| !test.verdict().is_expected());
             match &attempt.loss {
@@ -215,12 +257,18 @@ impl CellOutcome {
     /// Whether the cell was to run and did not come to its end, although nothing in it went wrong.
     #[must_use]
     pub fn is_interrupted(&self) -> bool {
-        let listed = |attempt: &Attempt| attempt.phases.last().is_some_and(|phase| phase.name >= PhaseName::List);
-        match self.attempts.last() {
-            None => self.not_run.is_none(),
-            Some(last) if last.loss.is_some() => false,
-            Some(last) if last.tests.is_empty() => !listed(last),
-            Some(last) => last.tests.iter().any(|test| test.result == TestResult::NotRun),
+        self.attempts.last().map_or(self.not_run.is_none(), Attempt::is_interrupted)
+    }
+
+    /// Whether the verdict says something about the program, so that a resumed run keeps it: the cell came to its end, and
+    /// it is not the VM that was lost or missed a deadline.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self.verdict() {
+            _ if self.is_interrupted() => false,
+            Verdict::Lost => false,
+            Verdict::Timeout => self.tests().iter().any(|test| test.verdict() == Verdict::Timeout),
+            Verdict::Pass | Verdict::Flaky | Verdict::Xfail | Verdict::NotRun | Verdict::Xpass | Verdict::Fail => true,
         }
     }
 
@@ -234,57 +282,6 @@ impl CellOutcome {
     #[must_use]
     pub fn tests(&self) -> &[TestRecord] {
         self.attempts.last().map_or(&[], |attempt| &attempt.tests)
-    }
-}
-
-/// How the guests were run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostId {
-    /// The processors that this machine has.
-    pub cores: usize,
-    /// `tcg` or `kvm`.
-    pub accel: String,
-    /// QEMU's version, for example `10.0.13`.
-    pub qemu: String,
-}
-
-/// Everything that is known about a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunOutcome {
-    /// The version of this record's layout: 1.
-    pub schema: u32,
-    /// The run's name: its start in UTC, which is also its directory's name.
-    pub id: String,
-    /// When it began.
-    pub started: Timestamp,
-    /// When it ended; `None` for a run that is going on or was killed.
-    pub finished: Option<Timestamp>,
-    /// The machine that ran it.
-    pub host: HostId,
-    /// The cells, in the plan's order.
-    pub cells: Vec<CellOutcome>,
-    /// What the jobs took of the machine, in the order in which they were ready to boot.
-    #[serde(default)]
-    pub jobs: Vec<JobUse>,
-}
-
-impl RunOutcome {
-    /// The exit code that the run deserves: 0, 3, 4 or 130, as the README lists them. A test that timed out has failed;
-    /// a cell whose VM did is lost.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        let verdicts = || self.cells.iter().map(CellOutcome::verdict);
-        let test_timed_out =
-            self.cells.iter().flat_map(CellOutcome::tests).any(|test| test.verdict() == Verdict::Timeout);
-        if test_timed_out || verdicts().any(|verdict| matches!(verdict, Verdict::Fail | Verdict::Xpass)) {
-            4
-        } else if !verdicts().all(Verdict::is_expected) {
-            3
-        } else if self.cells.iter().any(CellOutcome::is_interrupted) {
-            130
-        } else {
-            0
-        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use jiff::Timestamp;
 
 use super::event::Event;
-use super::outcome::{Attempt, CellOutcome, HostId, JobUse, Loss, Phase, PhaseName, RunOutcome, TestRecord, VmUse};
+use super::outcome::{Attempt, CellOutcome, JobUse, KernelId, Loss, Phase, PhaseName, RunOutcome, TestRecord, VmUse};
+use crate::archive::Sha256;
 
 /// Whoever watches a run.
 pub trait Observer {
@@ -34,17 +35,9 @@ impl std::fmt::Debug for Record {
 }
 
 impl Record {
-    /// A record of the run `id` with the cells of its plan, in which nothing has happened yet.
+    /// A record that begins with `outcome`: that of a run in which nothing has happened yet, or of one that is resumed.
     #[must_use]
-    pub fn new(
-        id: &str,
-        started: Timestamp,
-        host: HostId,
-        cells: Vec<CellOutcome>,
-        observer: Box<dyn Observer>,
-    ) -> Self {
-        let outcome =
-            RunOutcome { schema: 1, id: id.to_owned(), started, finished: None, host, cells, jobs: Vec::new() };
+    pub fn new(outcome: RunOutcome, observer: Box<dyn Observer>) -> Self {
         Self { shared: Rc::new(RefCell::new(Shared { outcome, observer })) }
     }
 
@@ -77,9 +70,18 @@ impl Record {
         qemu.clone_into(&mut host.qemu);
     }
 
-    /// Says what the kernel of a cell turned out to be.
-    pub(super) fn kernel(&self, id: &str, kernel: super::outcome::KernelId) {
-        self.change(id, |cell| cell.kernel = kernel);
+    /// Says what the kernel of a cell turned out to be, and the hashes of kernel and guest image.
+    pub(super) fn kernel(&self, id: &str, kernel: KernelId, kernel_hash: Sha256, image: Sha256) {
+        self.change(id, |cell| {
+            cell.kernel = kernel;
+            cell.inputs.kernel = Some(kernel_hash);
+            cell.inputs.image = Some(image);
+        });
+    }
+
+    /// Says what the bundle of a cell consists of.
+    pub(super) fn bundle(&self, id: &str, hash: Sha256) {
+        self.change(id, |cell| cell.inputs.bundle = Some(hash));
     }
 
     /// Says why a cell cannot run here.
@@ -102,7 +104,10 @@ impl Record {
 
     /// Begins an attempt at the cell with the phases that it shares with others.
     pub(super) fn attempt(&self, id: &str, phases: Vec<Phase>) {
-        self.change(id, |cell| cell.attempts.push(Attempt { phases, ..Attempt::default() }));
+        self.change(id, |cell| {
+            cell.not_run = None;
+            cell.attempts.push(Attempt { phases, ..Attempt::default() });
+        });
     }
 
     /// Ends a phase of the cell's last attempt.

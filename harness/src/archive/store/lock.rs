@@ -9,7 +9,7 @@ use crate::archive::store::StoreError;
 
 /// A lock that this process holds. Dropping it removes its file and releases it.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(crate) struct Lock {
     path: PathBuf,
     file: File,
     removes: bool,
@@ -32,7 +32,7 @@ impl Lock {
     }
 
     /// Takes the lock at `path`, or gives `None` when somebody holds it.
-    pub(super) fn attempt(path: &Path) -> Result<Option<Self>, StoreError> {
+    pub(crate) fn attempt(path: &Path) -> Result<Option<Self>, StoreError> {
         let file = open(path)?;
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => Ok(Some(Self { path: path.to_owned(), file, removes: true })),

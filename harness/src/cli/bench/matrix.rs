@@ -20,10 +20,9 @@ struct MatrixBench<'a> {
 }
 
 pub(super) async fn bench(args: RunArgs, json: bool) -> Result<u8, Failure> {
-    let tests = args.tests.clone();
     let ran = run::execute(args).await?;
     ran.write_reports()?;
-    let exit_code = ran.exit_code(&tests)?;
+    let exit_code = ran.exit_code()?;
     let measures = Measures::of(&ran.outcome, ran.slots);
     let accel = &ran.outcome.host.accel;
     if json {

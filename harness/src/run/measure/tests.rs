@@ -1,7 +1,7 @@
 //! Runs whose times are made up.
 
 use super::*;
-use crate::run::outcome::{Attempt, CellOutcome, HostId, KernelId, Phase};
+use crate::run::outcome::{Attempt, CellOutcome, Inputs, KernelId, Phase};
 
 fn vm(started: f64, ended: f64, cpu: f64) -> VmUse {
     VmUse { started, ended, cpu_seconds: Some(cpu) }
@@ -19,19 +19,19 @@ fn run(jobs: Vec<JobUse>, seconds: i64) -> RunOutcome {
             arch: Arch::X86_64,
             kernel: KernelId { name: "k".into(), release: String::new(), package: None, version: None },
             llvm: 22,
+            position: 0,
+            inputs: Inputs::default(),
             not_run: None,
             attempts: vec![Attempt { phases, ..Attempt::default() }],
         }
     };
     let started: jiff::Timestamp = "2026-11-20T22:30:00Z".parse().unwrap();
     RunOutcome {
-        schema: 1,
-        id: "run".into(),
         started,
         finished: Some(started + jiff::SignedDuration::from_secs(seconds)),
-        host: HostId { cores: 2, accel: "tcg".into(), qemu: "10".into() },
         cells: jobs.iter().map(cell).collect(),
         jobs,
+        ..crate::report::fixture::empty()
     }
 }
 

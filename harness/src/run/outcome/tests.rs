@@ -21,20 +21,13 @@ fn lost(verdict: Verdict, phase: PhaseName) -> Option<Loss> {
 
 fn cell(attempts: Vec<Attempt>) -> CellOutcome {
     let kernel = KernelId { name: "6.12".into(), release: "6.12.117".into(), package: None, version: None };
-    CellOutcome { id: "x86_64/6.12/llvm22".into(), arch: Arch::X86_64, kernel, llvm: 22, not_run: None, attempts }
+    let id = "x86_64/6.12/llvm22".into();
+    let (position, inputs) = (0, Inputs::default());
+    CellOutcome { id, arch: Arch::X86_64, kernel, llvm: 22, position, inputs, not_run: None, attempts }
 }
 
 fn run(cells: Vec<CellOutcome>) -> RunOutcome {
-    let host = HostId { cores: 2, accel: "tcg".into(), qemu: "10.0.13".into() };
-    RunOutcome {
-        schema: 1,
-        id: "now".into(),
-        started: Timestamp::UNIX_EPOCH,
-        finished: None,
-        host,
-        cells,
-        jobs: vec![],
-    }
+    RunOutcome { cells, ..crate::report::fixture::empty() }
 }
 
 fn attempt(tests: Vec<TestRecord>, loss: Option<Loss>) -> Attempt {
@@ -150,6 +143,56 @@ fn what_was_interrupted_is_not_green() {
     excluded.not_run = Some("no riscv64 package before 6.12".into());
     assert_eq!(excluded.reason().as_deref(), Some("no riscv64 package before 6.12"));
     assert_eq!(run(vec![excluded]).exit_code(), 0);
+}
+
+/// Check that an attempt that was cut short counts neither for nor against the one that follows, unless a test in it had
+/// already failed.
+#[test]
+fn what_was_merely_cut_short_makes_nothing_flaky() {
+    let clean = || attempt(vec![test(Passed, false), test(Passed, false)], None);
+    let halfway = attempt(vec![test(Passed, false), test(NotRun, false)], None);
+    let booting = Attempt { phases: vec![Phase { name: PhaseName::Boot, seconds: 1.0 }], ..Attempt::default() };
+    check(vec![halfway.clone(), clean()], Verdict::Pass, 0, None);
+    check(vec![booting.clone(), halfway.clone(), clean()], Verdict::Pass, 0, None);
+    let boot = attempt(vec![], lost(Verdict::Lost, PhaseName::Boot));
+    check(vec![halfway.clone(), boot, clean()], Verdict::Flaky, 0, Some("attempt 2 ended in boot: kernel panic"));
+    let failing = attempt(vec![test(Failed, false), test(NotRun, false)], None);
+    check(vec![failing, clean()], Verdict::Flaky, 0, Some("attempt 1: sees_exec: left != right"));
+    let expected = attempt(vec![test(Failed, true), test(NotRun, false)], None);
+    check(vec![expected, clean()], Verdict::Pass, 0, None);
+    check(vec![clean(), halfway], Verdict::NotRun, 130, Some("interrupted: 1 of 2 tests did not run"));
+    check(vec![clean(), booting], Verdict::NotRun, 130, Some("interrupted in boot"));
+}
+
+/// Check which verdicts a resumed run keeps: those that say something about the program.
+#[test]
+fn a_verdict_is_final_when_it_is_about_the_program() {
+    let is_final = |attempts| cell(attempts).is_final();
+    for result in [Passed, Failed, TimedOut] {
+        for expected in [false, true] {
+            assert!(is_final(vec![attempt(vec![test(result, expected)], None)]), "{result:?} {expected}");
+        }
+    }
+    assert!(is_final(vec![attempt(vec![], lost(Verdict::Fail, PhaseName::Build))]));
+    assert!(is_final(vec![attempt(vec![], None)]), "a bundle without tests");
+    let mut excluded = cell(vec![]);
+    excluded.not_run = Some("no riscv64 package before 6.12".into());
+    assert!(excluded.is_final());
+    // A failure, and a test that timed out, stay what they are when the VM is lost after them.
+    let then_lost =
+        |result| attempt(vec![test(result, false), test(NotRun, false)], lost(Verdict::Lost, PhaseName::Test));
+    assert!(is_final(vec![then_lost(Failed)]));
+    assert!(is_final(vec![then_lost(TimedOut)]));
+
+    assert!(!is_final(vec![]));
+    assert!(!is_final(vec![Attempt::default()]));
+    assert!(!is_final(vec![then_lost(Passed)]));
+    assert!(!is_final(vec![attempt(vec![], lost(Verdict::Timeout, PhaseName::Boot))]));
+    assert!(!is_final(vec![attempt(vec![], lost(Verdict::Lost, PhaseName::Provision))]));
+    let clean = attempt(vec![test(Passed, false)], None);
+    assert!(!is_final(vec![clean, attempt(vec![test(Passed, false), test(NotRun, false)], None)]));
+    // A failure may yet turn out to be one of several.
+    assert!(!is_final(vec![attempt(vec![test(Failed, false), test(NotRun, false)], None)]));
 }
 
 #[test]

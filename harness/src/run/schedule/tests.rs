@@ -3,7 +3,7 @@
 use super::*;
 use crate::matrix::{Filter, MatrixSpec, Plan};
 
-fn jobs(host: Arch) -> Vec<Job> {
+fn jobs() -> Vec<Job> {
     let text = "\
 project: {directory: .., package: tracer}
 archive: {kernels: [one], tools: one, sysroot: one}
@@ -28,8 +28,8 @@ fn ids(jobs: &[Job]) -> Vec<&str> {
 #[test]
 fn those_that_take_longest_go_first_within_the_architecture_with_the_most_work() {
     let schedule = Schedule::new(Slots::for_vms(1), History::default());
-    let mut all = jobs(Arch::Riscv64);
-    all.extend(jobs(Arch::X86_64));
+    let mut all = jobs();
+    all.rotate_right(1);
     assert_eq!(ids(&all), ["riscv64/6.12", "x86_64/5.10", "x86_64/6.1", "x86_64/6.12"]);
     // 5.10 has one bundle, the others two.
     assert_eq!(ids(&schedule.in_order(&all)), ["x86_64/6.1", "x86_64/6.12", "x86_64/5.10", "riscv64/6.12"]);
@@ -42,7 +42,7 @@ fn those_that_take_longest_go_first_within_the_architecture_with_the_most_work()
 #[test]
 fn a_vm_needs_more_memory_than_its_guest_has() {
     let schedule = Schedule::new(Slots::on(4, || None), History::default());
-    let need = schedule.need(&jobs(Arch::X86_64)[0], 2, 512);
+    let need = schedule.need(&jobs()[0], 2, 512);
     assert_eq!((need.processors, need.memory_kib), (2, 640 * 1024));
     assert!(need.seconds > 0.0);
 }
