@@ -1,7 +1,7 @@
 //! Runs whose times are made up.
 
 use super::*;
-use crate::run::outcome::{Attempt, CellOutcome, Inputs, KernelId, Phase};
+use crate::run::outcome::{Attempt, CellOutcome, HostId, Inputs, KernelId, Phase};
 
 fn vm(started: f64, ended: f64, cpu: f64) -> VmUse {
     VmUse { started, ended, cpu_seconds: Some(cpu) }
@@ -26,12 +26,14 @@ fn run(jobs: Vec<JobUse>, seconds: i64) -> RunOutcome {
         }
     };
     let started: jiff::Timestamp = "2026-11-20T22:30:00Z".parse().unwrap();
+    let empty = crate::report::fixture::empty();
     RunOutcome {
+        host: HostId { cores: 2, ..empty.host },
         started,
         finished: Some(started + jiff::SignedDuration::from_secs(seconds)),
         cells: jobs.iter().map(cell).collect(),
         jobs,
-        ..crate::report::fixture::empty()
+        ..empty
     }
 }
 
