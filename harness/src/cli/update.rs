@@ -8,34 +8,29 @@ use super::failure::Failure;
 use super::screen::Screen;
 use super::workshop::Workshop;
 use crate::archive::Progress;
-use crate::matrix::KernelLock;
+use crate::matrix::{Arch, KernelLock, KernelSpec, PinnedKernel};
 use crate::provision::in_background;
-use crate::provision::kernel::{self, KernelError};
+use crate::provision::kernel::{KernelError, Offer};
 
 pub(super) async fn update(args: UpdateArgs) -> Result<u8, Failure> {
     let Workshop { project, archive, screen } = Workshop::open(args.matrix.as_deref(), Screen::new(false))?;
     let (lock, changes) = in_background({
         let (archive, project) = (Arc::clone(&archive), project.clone());
         move || -> Result<_, Failure> {
-            for suite in &project.spec.archive.kernels {
-                for arch in project.spec.arches.keys() {
-                    archive.refresh(suite, *arch)?;
-                }
-            }
+            let suites = &project.spec.archive.kernels;
             let mut lock = KernelLock::empty();
             for &arch in project.spec.arches.keys() {
-                for row in &project.spec.kernels {
-                    if row.arches.as_ref().is_some_and(|arches| !arches.contains(&arch)) {
-                        continue;
-                    }
-                    match kernel::resolve(&archive, &project.spec, row, arch) {
+                let offer = Offer::refresh(&archive, suites, arch)?;
+                for row in project.spec.kernels.iter().filter(|row| row.is_wanted_on(&project.spec, arch)) {
+                    let old = project.lock.get(arch, &row.name);
+                    match offer.newest(row) {
+                        // Never back to an older one because the suite that has the newer cannot be read today.
+                        _ if old.is_some_and(|old| offer.lacks(&old.suite)) => keep(&mut lock, arch, row, old),
                         Ok(pinned) => lock.insert(arch, &row.name, pinned),
                         // Between two releases there is no candidate: what is pinned may still be in the archive.
                         Err(error @ KernelError::NotOffered { .. }) => {
                             screen.warn(&error.to_string());
-                            if let Some(pinned) = project.lock.get(arch, &row.name) {
-                                lock.insert(arch, &row.name, pinned.clone());
-                            }
+                            keep(&mut lock, arch, row, old);
                         }
                         Err(error) => return Err(Failure::Broken(error.to_string())),
                     }
@@ -57,4 +52,10 @@ pub(super) async fn update(args: UpdateArgs) -> Result<u8, Failure> {
     };
     super::print(&summary)?;
     Ok(0)
+}
+
+fn keep(lock: &mut KernelLock, arch: Arch, row: &KernelSpec, pinned: Option<&PinnedKernel>) {
+    if let Some(pinned) = pinned {
+        lock.insert(arch, &row.name, pinned.clone());
+    }
 }

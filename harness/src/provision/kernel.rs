@@ -6,11 +6,12 @@
 //! needs is built into them.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::archive::{Archive, ArchiveError, FetchError, NotASha256, Package};
-use crate::matrix::{Arch, KernelSpec, MatrixSpec, PinnedKernel, PinnedPackage};
+use crate::archive::{Archive, ArchiveError, FetchError, Index, IndexError, NotASha256, Package};
+use crate::matrix::{Arch, KernelSpec, PinnedKernel, PinnedPackage};
 use crate::project::Project;
 
 /// A kernel, ready to boot.
@@ -93,33 +94,80 @@ pub enum KernelError {
     },
 }
 
-/// Finds the newest release of the row's series that can boot, in the suites that the matrix names.
-///
-/// # Errors
-/// When no suite has one, or the archive cannot be read.
-pub fn resolve(
-    archive: &Archive,
-    spec: &MatrixSpec,
-    kernel: &KernelSpec,
+/// The kernel packages that the archive offers for one architecture, whichever suite has them.
+#[derive(Debug)]
+pub struct Offer {
     arch: Arch,
-) -> Result<PinnedKernel, KernelError> {
-    let mut packages = Vec::new();
-    for suite in &spec.archive.kernels {
-        let fail = |source| KernelError::Archive { name: kernel.name.clone(), source };
-        let index = archive.index(suite, arch).map_err(fail)?;
-        for prefix in ["linux-image-", "linux-binary-", "linux-modules-"] {
-            for name in index.names(prefix) {
-                packages.extend(index.versions(name).map_err(|error| fail(error.into()))?);
+    suites: Vec<String>,
+    unread: Vec<String>,
+    packages: Vec<Package>,
+}
+
+impl Offer {
+    /// What `suites` offer for `arch`, by the indexes in the store as far as they are there.
+    ///
+    /// A suite that is not made for `arch` offers nothing. Neither does one whose index is out of step on the mirror,
+    /// which is warned of: the others may have what is asked for.
+    ///
+    /// # Errors
+    /// When the archive cannot be read.
+    pub fn read(archive: &Archive, suites: &[String], arch: Arch) -> Result<Self, ArchiveError> {
+        Self::gather(archive, suites, arch, |suite| archive.index(suite, arch))
+    }
+
+    /// The same, by the mirror's current indexes, which are then those in the store.
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub fn refresh(archive: &Archive, suites: &[String], arch: Arch) -> Result<Self, ArchiveError> {
+        Self::gather(archive, suites, arch, |suite| archive.refresh(suite, arch))
+    }
+
+    fn gather(
+        archive: &Archive,
+        suites: &[String],
+        arch: Arch,
+        index: impl Fn(&str) -> Result<Arc<Index>, ArchiveError>,
+    ) -> Result<Self, ArchiveError> {
+        let (mut packages, mut unread) = (Vec::new(), Vec::new());
+        for suite in suites {
+            let index = match index(suite) {
+                Err(ArchiveError::Index(IndexError::NoIndex { .. })) => continue,
+                Err(ArchiveError::Index(error @ IndexError::OutOfStep { .. })) => {
+                    archive.progress().warn(&error.to_string());
+                    unread.push(suite.clone());
+                    continue;
+                }
+                index => index?,
+            };
+            for prefix in ["linux-image-", "linux-binary-", "linux-modules-"] {
+                for name in index.names(prefix) {
+                    packages.extend(index.versions(name)?);
+                }
             }
         }
+        Ok(Self { arch, suites: suites.to_vec(), unread, packages })
     }
-    newest(&packages, kernel, arch).ok_or_else(|| KernelError::NotOffered {
-        name: kernel.name.clone(),
-        series: kernel.series.to_string(),
-        flavor: kernel.flavor.clone(),
-        arch,
-        suites: spec.archive.kernels.join(", "),
-    })
+
+    /// Whether it says nothing about what `suite` has, because that could not be read.
+    #[must_use]
+    pub fn lacks(&self, suite: &str) -> bool {
+        self.unread.iter().any(|unread| unread == suite)
+    }
+
+    /// The newest release of the row's series that can boot.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn newest(&self, kernel: &KernelSpec) -> Result<PinnedKernel, KernelError> {
+        newest(&self.packages, kernel, self.arch).ok_or_else(|| KernelError::NotOffered {
+            name: kernel.name.clone(),
+            series: kernel.series.to_string(),
+            flavor: kernel.flavor_on(self.arch).to_owned(),
+            arch: self.arch,
+            suites: self.suites.join(", "),
+        })
+    }
 }
 
 /// Provides the kernel of a row: the one that is pinned, or the newest of its series when nothing is pinned or the pinned
@@ -135,7 +183,8 @@ pub fn provide(
     locked: bool,
 ) -> Result<Kernel, KernelError> {
     let fail = |source| KernelError::Archive { name: row.name.clone(), source };
-    if let Some(pinned) = project.lock.get(arch, &row.name) {
+    let suites = &project.spec.archive.kernels;
+    let offer = if let Some(pinned) = project.lock.get(arch, &row.name) {
         match archive.tree(&to_packages(pinned, &row.name)?) {
             Ok(tree) => return in_tree(&tree, row, pinned.clone()),
             Err(ArchiveError::Fetch(FetchError::Gone { .. })) if !locked => archive.progress().warn(&format!(
@@ -147,13 +196,13 @@ pub fn provide(
             }
             Err(source) => return Err(fail(source)),
         }
-        for suite in &project.spec.archive.kernels {
-            archive.refresh(suite, arch).map_err(fail)?;
-        }
+        Offer::refresh(archive, suites, arch)
     } else if locked {
         return Err(KernelError::NotPinned { name: row.name.clone() });
-    }
-    let pinned = resolve(archive, &project.spec, row, arch)?;
+    } else {
+        Offer::read(archive, suites, arch)
+    };
+    let pinned = offer.map_err(fail)?.newest(row)?;
     let tree = archive.tree(&to_packages(&pinned, &row.name)?).map_err(fail)?;
     in_tree(&tree, row, pinned)
 }
@@ -199,13 +248,14 @@ fn newest(packages: &[Package], kernel: &KernelSpec, arch: Arch) -> Option<Pinne
     /// An image is larger than this many bytes, an empty package that only depends on one is smaller.
     const SMALLEST_IMAGE: u64 = 1 << 20;
     // `generic` is the flavor without a name of its own: `linux-image-6.12.117+deb13-amd64`.
-    let suffix = match kernel.flavor.as_str() {
-        "generic" => format!("-{}", arch.debian_name()),
-        flavor => format!("-{flavor}-{}", arch.debian_name()),
+    let suffixes = match kernel.flavor_on(arch) {
+        "generic" => vec![format!("-{}", arch.debian_name())],
+        // Flavors of the source come before the architecture, as in `rt-arm64`, those of the page size after, as in `arm64-16k`.
+        flavor => vec![format!("-{flavor}-{}", arch.debian_name()), format!("-{}-{flavor}", arch.debian_name())],
     };
     let release_of = |package: &Package, prefix: &str| -> Option<String> {
         let release = package.name.strip_prefix(prefix)?;
-        let abi = release.strip_suffix(&suffix)?;
+        let abi = suffixes.iter().find_map(|suffix| release.strip_suffix(suffix.as_str()))?;
         // What is left of another flavor's name ends in that flavor, and what is a version has no letters but `deb` and `rc`.
         let is_version = abi.starts_with(|c: char| c.is_ascii_digit())
             && abi.split(['.', '+', '-', '~']).all(|part| {
@@ -257,7 +307,7 @@ mod tests {
 
     /// The release and the packages of the newest kernel of `series` and `flavor`.
     fn found(packages: &[Package], series: &str, flavor: &str) -> Option<(String, Vec<String>)> {
-        let (name, series, flavor) = (series.to_owned(), series.parse().unwrap(), flavor.to_owned());
+        let (name, series, flavor) = (series.to_owned(), series.parse().unwrap(), Some(flavor.to_owned()));
         let row = KernelSpec { name, series, flavor, arches: None };
         let pinned = newest(packages, &row, Arch::X86_64)?;
         Some((pinned.release, pinned.packages.into_iter().map(|package| package.name).collect()))

@@ -27,7 +27,9 @@ fn refused(from: &str, to: &str, expected: &str) {
 #[test]
 fn a_good_matrix_is_taken_with_its_defaults() {
     let spec = MatrixSpec::parse(Path::new("m.yaml"), GOOD).unwrap();
-    assert_eq!(spec.kernels[0].flavor, "cloud");
+    let flavors = |row: usize| Arch::ALL.map(|arch| spec.kernels[row].flavor_on(arch));
+    assert_eq!(flavors(0), ["cloud", "cloud", "generic"]);
+    assert_eq!(flavors(1), ["rt", "rt", "rt"], "a flavor that is named is not replaced");
     assert_eq!(spec.guest.memory_mib, 1024);
     assert_eq!(spec.project.tests, Tests::Ignored);
     assert_eq!(spec.llvm_versions(), [23, 22]);
