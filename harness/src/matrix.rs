@@ -14,5 +14,8 @@ pub use expect::{Expectation, Expectations};
 pub use lock::{KernelLock, LockError, PinnedKernel, PinnedPackage, Series};
 pub(crate) use plan::matcher;
 pub use plan::{Cell, Filter, Job, Plan, PlanError};
-pub use spec::{ArchSpec, ArchiveSpec, ExcludeSpec, GuestSpec, KernelSpec, LlvmSpec, MatrixSpec, ProjectSpec, Tests};
+pub use spec::{
+    ArchSpec, ArchiveSpec, ExcludeSpec, GuestSpec, KernelOrigin, KernelSpec, LlvmSpec, MatrixSpec, PathSpec,
+    ProjectSpec, SeriesSpec, SourceOrigin, SourceSpec, Tests, UrlSpec,
+};
 pub use text::SpecError;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 mod check;
 mod kernel;
 
-pub use self::kernel::KernelSpec;
+pub use self::kernel::{KernelOrigin, KernelSpec, PathSpec, SeriesSpec, SourceOrigin, SourceSpec, UrlSpec};
 use super::Arch;
 use super::text::{self, SpecError};
 

@@ -216,7 +216,7 @@ fn no_bundle(error: &NoBundle) -> Loss {
 }
 
 fn kernel_id(job: &Job, inputs: &VmInputs) -> KernelId {
-    let package = inputs.kernel.pinned.image_package();
+    let package = inputs.kernel.package.as_ref();
     KernelId {
         name: job.kernel.name.clone(),
         release: inputs.kernel.release.clone(),
