@@ -6,6 +6,8 @@
 mod fake_archive;
 #[path = "cli/guest.rs"]
 mod guest;
+#[path = "cli/kernels.rs"]
+mod kernels;
 #[path = "cli/mirror.rs"]
 mod mirror;
 #[path = "cli/player.rs"]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::PlanArgs;
 use super::failure::Failure;
-use crate::matrix::{Arch, Cell, Plan};
+use crate::matrix::{Arch, Cell, KernelOrigin, Plan};
 use crate::project::Project;
 
 /// A cell with what its kernel is pinned to.
@@ -14,6 +14,9 @@ struct Row<'a> {
     cell: &'a Cell,
     release: Option<&'a str>,
     version: Option<&'a str>,
+    /// What is said in place of a release.
+    #[serde(skip)]
+    unpinned: &'static str,
 }
 
 pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
@@ -32,7 +35,14 @@ pub(super) fn plan(args: &PlanArgs) -> Result<u8, Failure> {
 fn row<'a>(project: &'a Project, cell: &'a Cell) -> Row<'a> {
     let pinned = project.lock.get(cell.arch, &cell.kernel);
     let version = pinned.and_then(|pinned| pinned.image_package()).map(|package| package.version.as_str());
-    Row { cell, release: pinned.map(|pinned| pinned.release.as_str()), version }
+    let kernel = project.spec.kernels.iter().find(|kernel| kernel.name == cell.kernel);
+    let unpinned = match kernel.map(|kernel| &kernel.origin) {
+        Some(KernelOrigin::Series(_)) | None => "not pinned: the newest of its series",
+        Some(KernelOrigin::Path(_)) => "from files of this machine",
+        Some(KernelOrigin::Url(_)) => "from a server",
+        Some(KernelOrigin::Source(_)) => "built from source",
+    };
+    Row { cell, unpinned, release: pinned.map(|pinned| pinned.release.as_str()), version }
 }
 
 fn text(rows: &[Row<'_>], jobs: usize) -> String {
@@ -41,7 +51,7 @@ fn text(rows: &[Row<'_>], jobs: usize) -> String {
     for row in rows {
         let note = match &row.cell.not_run {
             Some(reason) => format!("not run: {reason}"),
-            None => row.release.unwrap_or("not pinned: the newest of its series").to_owned(),
+            None => row.release.unwrap_or(row.unpinned).to_owned(),
         };
         text += &format!("{:width$}  {note}\n", row.cell.id);
     }
