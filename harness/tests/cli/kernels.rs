@@ -58,7 +58,8 @@ fn a_kernel_in_files(#[case] keys: &str, #[case] release: &str) {
 #[test]
 fn a_kernel_in_files_that_is_none() {
     let world = World::new();
-    run(&world, "path: {image: out/bzImage}").failed(3, &["kernel `mine`: cannot read `", "out/bzImage`: No such file"]);
+    run(&world, "path: {image: out/bzImage}")
+        .failed(3, &["kernel `mine`: cannot read `", "out/bzImage`: No such file"]);
     let world = World::new();
     world.file("bzImage", "image");
     let ended = run(&world, "path: {image: bzImage, release: ../../etc}");
@@ -162,9 +163,8 @@ fn a_kernel_is_built_once() {
     assert_eq!(builds(), 2);
     let trees = fs::read_dir(world.archive.store_path().join("trees")).expect("the store").flatten();
     let kept = trees.map(|tree| tree.path()).filter(|tree| tree.join("release").exists());
-    let mut kept: Vec<_> = kept
-        .map(|tree| (fs::read_to_string(tree.join("config")).expect("a configuration"), names_in(&tree)))
-        .collect();
+    let mut kept: Vec<_> =
+        kept.map(|tree| (fs::read_to_string(tree.join("config")).expect("a configuration"), names_in(&tree))).collect();
     kept.sort();
     let files = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(
@@ -203,7 +203,8 @@ fn a_build_that_cannot_begin() {
     let world = World::new();
     world.file("linux/Makefile", "");
     world.file("kconfig/base.config", "");
-    run(&world, SOURCE).failed(3, &["building it needs `make`, `flex`, `bison`, `gcc`", "hint: install the packages make"]);
+    run(&world, SOURCE)
+        .failed(3, &["building it needs `make`, `flex`, `bison`, `gcc`", "hint: install the packages make"]);
 
     let world = World::new();
     source(&world, "true");
@@ -219,5 +220,6 @@ fn a_build_that_cannot_begin() {
     let world = World::new();
     source(&world, "true");
     let ended = run(&world, "source: {tree: linux, config: tinyconfig, fragments: [kconfig/bose.config]}");
-    ended.failed(3, &["kernel `mine`: cannot read `", "kconfig/bose.config`", "hint: paths are relative to the matrix"]);
+    ended
+        .failed(3, &["kernel `mine`: cannot read `", "kconfig/bose.config`", "hint: paths are relative to the matrix"]);
 }

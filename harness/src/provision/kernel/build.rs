@@ -1,19 +1,21 @@
 //! Builds a kernel from source with plain make: [`build`]. What was built is kept in the store, named by everything that it
 //! was made from, so the second run does not build.
 
+mod error;
+mod inputs;
+
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
-
-use super::{Kernel, KernelError, content, elsewhere};
+pub use self::error::BuildError;
+use self::inputs::{Config, Source};
+use super::{Kernel, KernelError, elsewhere};
 use crate::archive::deb::{self, Limits, Merge};
-use crate::archive::{Archive, ArchiveError, Key, Sha256, StoreError};
-use crate::matrix::{Arch, SourceOrigin, SourceSpec};
-use crate::process::{Command, ProcessError};
+use crate::archive::{Archive, ArchiveError, Key, Sha256, Store, StoreError};
+use crate::matrix::{Arch, SourceSpec};
+use crate::process::Command;
 use crate::project::Project;
 use crate::provision::{in_background, program};
 
@@ -22,77 +24,6 @@ const FORMAT: &str = "1";
 
 /// A large configuration takes an hour on two processors.
 const DEADLINE: Duration = Duration::from_secs(4 * 60 * 60);
-
-/// Why a kernel was not built.
-#[derive(Debug, Error)]
-pub enum BuildError {
-    /// Programs are missing.
-    #[error("building it needs {}, which this machine lacks\n  hint: {}", list(missing), hint(missing))]
-    Missing {
-        /// The programs.
-        missing: Vec<String>,
-    },
-    /// The source is no kernel's.
-    #[error("no `Makefile` and `Kconfig` of a kernel in `{}`, nor in its only directory", path.display())]
-    NotAKernel {
-        /// Where it was looked for.
-        path: PathBuf,
-    },
-    /// Lines of the fragments that the kernel's configuration does not have in the end.
-    #[error(
-        "its configuration does not take {}\n  hint: this version has no such option, or it depends on another one \
-         that is not set{}", list(refused), if *wants_pahole { "; BTF needs `pahole`, of the package of that name" } else { "" }
-    )]
-    Config {
-        /// The lines.
-        refused: Vec<String>,
-        /// Whether BTF is among them and this machine cannot make it.
-        wants_pahole: bool,
-    },
-    /// Make failed.
-    #[error("`make {goal}` failed: {message}\n  log: {}{}", log.display(), hint_of_header(message))]
-    Make {
-        /// What was to be made.
-        goal: String,
-        /// The first errors that were printed.
-        message: String,
-        /// Everything that was printed.
-        log: PathBuf,
-    },
-    /// Make could not be run, or did not end.
-    #[error(transparent)]
-    Process(#[from] ProcessError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-fn list(items: &[String]) -> String {
-    items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn hint(missing: &[String]) -> String {
-    let packages: Vec<String> = missing
-        .iter()
-        .map(|program| match program.strip_suffix("-linux-gnu-gcc") {
-            Some(_) => format!("gcc-{}", program.trim_end_matches("-gcc").replace('_', "-")),
-            None => program.clone(),
-        })
-        .collect();
-    format!("install the packages {}", packages.join(" "))
-}
-
-fn hint_of_header(message: &str) -> &'static str {
-    match message {
-        text if text.contains("libelf.h") || text.contains("gelf.h") => {
-            "\n  hint: install libelf's development package: libelf-dev or elfutils-libelf-devel"
-        }
-        text if text.contains("openssl/") => {
-            "\n  hint: install OpenSSL's development package: libssl-dev or openssl-devel"
-        }
-        _ => "",
-    }
-}
 
 /// What the kernel's make wants to know about an architecture.
 struct Target {
@@ -195,7 +126,7 @@ pub(super) async fn build(
 }
 
 /// Moves what was built into the store.
-fn keep(store: &crate::archive::Store, key: &Key, label: &str, from: &Path) -> Result<PathBuf, StoreError> {
+fn keep(store: &Store, key: &Key, label: &str, from: &Path) -> Result<PathBuf, StoreError> {
     store.derive(key, label, |directory| {
         for entry in fs::read_dir(from).map_err(StoreError::at("read", from))? {
             let entry = entry.map_err(StoreError::at("read", from))?;
@@ -204,84 +135,6 @@ fn keep(store: &crate::archive::Store, key: &Key, label: &str, from: &Path) -> R
         }
         Ok(())
     })
-}
-
-/// The source, before it is unpacked.
-struct Source {
-    /// Names its content.
-    id: String,
-    path: PathBuf,
-    is_tree: bool,
-}
-
-impl Source {
-    fn find(archive: &Archive, directory: &Path, name: &str, spec: &SourceSpec) -> Result<Self, KernelError> {
-        let failed = |path: &Path, source| KernelError::Read { name: name.to_owned(), path: path.to_owned(), source };
-        match &spec.source {
-            SourceOrigin::Tarball(path) => {
-                let path = directory.join(path);
-                let id = Sha256::of_file(&path).map_err(|error| failed(&path, error))?.to_string();
-                Ok(Self { id, path, is_tree: false })
-            }
-            SourceOrigin::Tree(path) => {
-                let path = directory.join(path);
-                let absolute = std::path::absolute(&path).map_err(|error| failed(&path, error))?;
-                let id = content::of_tree(&absolute).map_err(|error| failed(&path, error))?;
-                Ok(Self { id, path: absolute, is_tree: true })
-            }
-            SourceOrigin::Url(url) => {
-                let (path, sha256) = elsewhere::download(archive, name, url)?;
-                Ok(Self { id: sha256.to_string(), path, is_tree: false })
-            }
-        }
-    }
-}
-
-/// The configuration that is asked for.
-struct Config {
-    /// A target of make, unless there is a text.
-    base: String,
-    base_text: Option<String>,
-    /// All the fragments' lines.
-    lines: String,
-}
-
-impl Config {
-    /// Reads the files. Beside the fragment `x.config`, `x.<arch>.config` is read where there is one.
-    fn read(directory: &Path, name: &str, spec: &SourceSpec, arch: Arch) -> Result<Self, KernelError> {
-        let read = |path: &Path| {
-            fs::read_to_string(path).map_err(|source| KernelError::Read {
-                name: name.to_owned(),
-                path: path.to_owned(),
-                source,
-            })
-        };
-        let is_target = spec.config.ends_with("config") && !spec.config.contains(['/', '.']);
-        let base_text = if is_target { None } else { Some(read(&directory.join(&spec.config))?) };
-        let mut lines = String::new();
-        for fragment in &spec.fragments {
-            let path = directory.join(fragment);
-            lines += &read(&path)?;
-            lines.push('\n');
-            match read(&path.with_extension(format!("{arch}.config"))) {
-                Ok(text) => lines = lines + &text + "\n",
-                Err(KernelError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Self { base: spec.config.clone(), base_text, lines })
-    }
-
-    /// The lines of the fragments that `made`, the configuration in the end, does not have.
-    fn refused(&self, made: &str) -> Vec<String> {
-        let taken: std::collections::BTreeSet<&str> = made.lines().collect();
-        let asked = |line: &&str| line.starts_with("CONFIG_");
-        // The last line about an option is the one that counts.
-        let last: std::collections::BTreeMap<&str, &str> =
-            self.lines.lines().filter(asked).filter_map(|line| Some((line.split_once('=')?.0, line))).collect();
-        // `=n` is written as a comment, or not at all.
-        last.into_values().filter(|line| !line.ends_with("=n") && !taken.contains(line)).map(str::to_owned).collect()
-    }
 }
 
 /// Where and how one kernel is built.
@@ -436,19 +289,5 @@ mod tests {
         let printed = "Makefile:9: *** mixed implicit and normal rules.  Stop.\n";
         assert_eq!(first_errors(printed), printed.trim());
         assert_eq!(first_errors("a\nthe end\n"), "the end");
-    }
-
-    #[test]
-    fn a_line_of_a_fragment_that_was_not_taken_is_named() {
-        let lines = "# words\nCONFIG_A=y\nCONFIG_B=y\nCONFIG_C=n\nCONFIG_B=m\n# CONFIG_D is not set\nCONFIG_E=\"x\"\n";
-        let config = Config { base: "tinyconfig".into(), base_text: None, lines: lines.into() };
-        assert_eq!(config.refused("CONFIG_A=y\nCONFIG_B=m\nCONFIG_E=\"x\"\n"), [""; 0]);
-        assert_eq!(config.refused("CONFIG_A=m\nCONFIG_B=y\n"), ["CONFIG_A=y", "CONFIG_B=m", "CONFIG_E=\"x\""]);
-    }
-
-    #[test]
-    fn a_missing_program_is_named_with_its_package() {
-        let missing = vec!["flex".to_owned(), "aarch64-linux-gnu-gcc".into()];
-        assert_eq!(hint(&missing), "install the packages flex gcc-aarch64-linux-gnu");
     }
 }
