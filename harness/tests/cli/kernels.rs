@@ -179,6 +179,27 @@ fn a_kernel_is_built_once() {
     );
 }
 
+/// Check that source is unpacked as it is, with or without a directory around it, from a file and from a server.
+#[rstest]
+#[case::in_a_directory("linux-6.1/", "tarball: linux.tar.xz")]
+#[case::bare("", "tarball: linux.tar.xz")]
+#[case::on_a_server("linux-6.1/", "url: \"http://ADDRESS/linux.tar.xz\", sha256: HASH")]
+fn a_kernel_from_a_tar_archive(#[case] below: &str, #[case] keys: &str) {
+    let world = World::new();
+    source(&world, "cat lib/a usr/b > $(O)/arch/x86/boot/bzImage");
+    let makefile = fs::read(world.project.join("linux/Makefile")).expect("a Makefile");
+    let files = [("Makefile", &makefile[..]), ("Kconfig", b""), ("lib/a", b"one "), ("usr/b", b"two")];
+    let tar = files.iter().fold(Deb::new(), |tar, (name, content)| tar.file(&format!("{below}{name}"), 0o644, content));
+    let tar = tar.tar(".xz");
+    let keys = keys.replace("ADDRESS", &world.archive.address).replace("HASH", &Sha256::of(&tar).to_string());
+    fs::write(world.project.join("linux.tar.xz"), &tar).expect("written");
+    world.archive.put("/linux.tar.xz", Answer::Body(tar));
+    run(&world, &format!("source: {{{keys}, config: tinyconfig}}")).failed(3, &["VFS: no root"]);
+    let trees = fs::read_dir(world.archive.store_path().join("trees")).expect("the store").flatten();
+    let built = trees.map(|tree| tree.path()).find(|tree| tree.join("release").exists()).expect("a kernel");
+    assert_eq!(fs::read_to_string(built.join("image")).expect("an image"), "one two");
+}
+
 /// Check that a build that fails costs the cells of its kernel, with the compiler's message and the log, and the rest runs.
 #[test]
 fn a_build_that_fails_costs_its_cells() {
