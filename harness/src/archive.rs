@@ -9,6 +9,7 @@
 
 mod closure;
 pub mod deb;
+mod download;
 mod fetch;
 mod hash;
 mod index;
@@ -40,7 +41,7 @@ pub use signature::{Keyring, SignatureError};
 pub(crate) use store::Lock;
 pub use store::{Entry, EntryKind, PruneRule, Pruned, Store, StoreError};
 
-use fetch::{Client, in_parallel};
+use fetch::{Client, Length, in_parallel};
 
 /// Why the archive could not do something.
 #[derive(Debug, Error)]
@@ -204,7 +205,7 @@ impl Archive {
                 let source = self.source()?;
                 let url = format!("{}/{}", source.mirror.base(&package.suite), package.filename);
                 let told = |bytes| self.progress.downloaded(&package.name, bytes, package.size);
-                let fetched = self.client.get(&url, Some(package.size), file, &told);
+                let fetched = self.client.get(&url, Length::Exactly(package.size), file, &told);
                 fetched.and_then(|()| check_hash(url, package.sha256, file.hash())).map_err(|error| match error {
                     FetchError::NotFound { url } => FetchError::Gone {
                         package: package.name.clone(),

@@ -12,6 +12,8 @@ use crate::matrix::{Expectations, KernelLock, LockError, MatrixSpec, SpecError};
 pub struct Project {
     /// The matrix's specification.
     pub spec: MatrixSpec,
+    /// The directory of the matrix, which its paths are relative to.
+    pub directory: PathBuf,
     /// What its kernels are pinned to.
     pub lock: KernelLock,
     /// Where that is written.
@@ -87,7 +89,8 @@ impl Project {
             None => Expectations::default(),
         };
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
-        Ok(Self { spec, lock, lock_path, expectations, root, target })
+        let directory = directory.to_owned();
+        Ok(Self { spec, directory, lock, lock_path, expectations, root, target })
     }
 
     /// The directory that holds the runs.

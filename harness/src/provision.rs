@@ -35,7 +35,7 @@ use self::guest::{GuestError, GuestSpec};
 use self::initramfs::InitramfsError;
 use self::qemu::QemuError;
 use crate::archive::{Archive, ArchiveError, Sha256, StoreError};
-use crate::matrix::{self, Arch, Job};
+use crate::matrix::{self, Arch, Job, KernelOrigin};
 use crate::process::ProcessError;
 use crate::project::Project;
 use crate::vm::keys::{KeyError, RunKeys};
@@ -53,7 +53,9 @@ pub struct VmInputs {
     pub arch: Arch,
     /// What tells the guest image from others of its architecture.
     pub image: Sha256,
-    /// The initramfs but for what changes with the run: user land, then modules where the kernel has some.
+    /// The job's id.
+    id: String,
+    /// The initramfs but for what changes with the run: user land, then what belongs to the kernel.
     segments: Vec<PathBuf>,
 }
 
@@ -133,6 +135,8 @@ pub struct Provisioner {
     bundles: OncePer<(Arch, u32), Result<BuiltBundle, NoBundle>>,
     /// Cargo works on one bundle at a time: its own lock would make the others wait as well.
     cargo: Mutex<()>,
+    /// Make works on one kernel at a time, with every processor.
+    kernel_builder: Mutex<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -176,6 +180,7 @@ impl Provisioner {
             base: Mutex::default(),
             bundles: Mutex::default(),
             cargo: Mutex::default(),
+            kernel_builder: Mutex::default(),
         })
     }
 
@@ -186,18 +191,17 @@ impl Provisioner {
     pub async fn prepare(&self, job: &Job) -> Result<VmInputs, ProvisionError> {
         let qemu = self.qemu(job.arch).await?;
         let base = self.base(job.arch).await?;
-        let kernel = in_background({
-            let (archive, project, job, locked) =
-                (Arc::clone(&self.archive), self.project.clone(), job.clone(), self.locked);
-            move || kernel::provide(&archive, &project, &job.kernel, job.arch, locked)
-        })
-        .await?;
+        let kernel = {
+            let _builder = match &job.kernel.origin {
+                KernelOrigin::Source(_) => Some(self.kernel_builder.lock().await),
+                _ => None,
+            };
+            kernel::provide(&self.archive, &self.project, &job.kernel, job.arch, self.locked, &self.logs).await?
+        };
         let image = self.image_fingerprint(&base);
         let mut segments = vec![base];
-        if let Some(modules) = &kernel.modules {
-            segments.push(self.modules(&kernel, modules).await?);
-        }
-        Ok(VmInputs { qemu, kernel, arch: job.arch, image, segments })
+        segments.extend(self.of_kernel(&kernel).await?);
+        Ok(VmInputs { qemu, kernel, arch: job.arch, image, id: job.id.clone(), segments })
     }
 
     /// How guests like `inputs` are run; the first caller finds out.
@@ -259,7 +263,7 @@ impl Provisioner {
             }
         }
         let run = self.scratch.path().join("run.cpio");
-        let initrd = self.scratch.path().join(format!("{}-{}.initrd", inputs.arch, inputs.kernel.release));
+        let initrd = self.scratch.path().join(format!("{}.initrd", inputs.id.replace('/', "-")));
         let (authorized, host_key) = (self.keys.authorized_key().to_owned(), self.keys.host_key_file().to_vec());
         in_background({
             let initrd = initrd.clone();

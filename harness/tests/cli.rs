@@ -8,6 +8,8 @@ mod essence;
 mod fake_archive;
 #[path = "cli/guest.rs"]
 mod guest;
+#[path = "cli/kernels.rs"]
+mod kernels;
 #[path = "cli/merge.rs"]
 mod merge;
 #[path = "cli/mirror.rs"]

@@ -14,8 +14,14 @@ use crate::archive::store::StoreError;
 /// Downloads that run at once. More would not help: one connection fills most lines, four hide the round trips.
 const PARALLEL: usize = 4;
 
-/// The most that is read of a file whose size nobody told us, in bytes.
-const UNTOLD: u64 = 64 << 20;
+/// How long a download must be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Length {
+    /// So many bytes.
+    Exactly(u64),
+    /// Nobody told us; so many bytes at most.
+    AtMost(u64),
+}
 
 /// Is told how downloads go. Called from several threads.
 pub trait Progress: Send + Sync {
@@ -176,19 +182,18 @@ impl Client {
         self.patience
     }
 
-    /// Fetches `url` into `sink`, which must be empty. `bytes` is the size that it must have, when that is known; after
-    /// each piece `so_far` is told how many bytes have come.
+    /// Fetches `url` into `sink`, which must be empty; after each piece `so_far` is told how many bytes have come.
     pub(super) fn get(
         &self,
         url: &str,
-        bytes: Option<u64>,
+        length: Length,
         sink: &mut dyn Sink,
         so_far: &dyn Fn(u64),
     ) -> Result<(), FetchError> {
         let mut wait = self.patience.backoff;
         let mut tries = 1;
         loop {
-            match self.get_once(url, bytes, sink, so_far) {
+            match self.get_once(url, length, sink, so_far) {
                 Ok(()) => return Ok(()),
                 Err(failure) if tries < self.patience.tries && failure.is_transient() => {
                     thread::sleep(wait);
@@ -204,13 +209,7 @@ impl Client {
         }
     }
 
-    fn get_once(
-        &self,
-        url: &str,
-        bytes: Option<u64>,
-        sink: &mut dyn Sink,
-        so_far: &dyn Fn(u64),
-    ) -> Result<(), Failure> {
+    fn get_once(&self, url: &str, length: Length, sink: &mut dyn Sink, so_far: &dyn Fn(u64)) -> Result<(), Failure> {
         let response = self.agent.get(url).call().map_err(Failure::Http)?;
         let url = url.to_owned();
         match response.status().as_u16() {
@@ -221,7 +220,7 @@ impl Client {
         let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 64 << 10];
         let mut found = 0;
-        let limit = bytes.unwrap_or(UNTOLD);
+        let (Length::Exactly(limit) | Length::AtMost(limit)) = length;
         loop {
             let count = match body.read(&mut buffer) {
                 Ok(0) => break,
@@ -236,8 +235,8 @@ impl Client {
             sink.put(&buffer[..count]).map_err(|error| Failure::Final(error.into()))?;
             so_far(found);
         }
-        match bytes {
-            Some(expected) if expected != found => {
+        match length {
+            Length::Exactly(expected) if expected != found => {
                 Err(Failure::Final(FetchError::Size { url, expected, found, more: false }))
             }
             _ => Ok(()),

@@ -8,7 +8,7 @@ use std::thread;
 
 use jiff::Timestamp;
 
-use crate::archive::fetch::FetchError;
+use crate::archive::fetch::{FetchError, Length};
 use crate::archive::hash::{HashedFile, Key, Sha256};
 use crate::archive::index::{self, Index, IndexError};
 use crate::archive::release::{Listed, Release};
@@ -18,6 +18,9 @@ use crate::matrix::Arch;
 
 /// How often a mirror may be out of step with itself before that is an error.
 const TRIES: u32 = 3;
+
+/// The most that is read of a Release file, in bytes.
+const LARGEST_RELEASE: u64 = 64 << 20;
 
 impl Archive {
     /// The index of `suite`, for example `trixie-backports`: the one in the store, or the mirror's when there is none.
@@ -97,7 +100,7 @@ impl Archive {
         let source = self.source()?;
         let url = format!("{}/dists/{suite}/InRelease", source.mirror.base(suite));
         let mut message = Vec::new();
-        self.client.get(&url, None, &mut message, &|_bytes| {})?;
+        self.client.get(&url, Length::AtMost(LARGEST_RELEASE), &mut message, &|_bytes| {})?;
         let text = source
             .keyring
             .signed_text(&message)
@@ -126,7 +129,7 @@ impl Archive {
             let mut get = |url: String| {
                 let told = |bytes| self.progress.downloaded(&name, bytes, listed.bytes);
                 file.restart().map_err(StoreError::at("write", &packed))?;
-                self.client.get(&url, Some(listed.bytes), &mut file, &told)?;
+                self.client.get(&url, Length::Exactly(listed.bytes), &mut file, &told)?;
                 check_hash(url, listed.hash, file.hash())
             };
             match get(by_hash) {

@@ -1,11 +1,13 @@
 //! `ukci plan`: the cells of the matrix for people and scripts, and their shards for GitHub Actions.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use super::args::{FilterArgs, PlanArgs, PlanFormat, ShardArgs};
 use super::failure::Failure;
 use super::screen;
-use crate::matrix::{Cell, ExpectedTimes, Plan};
+use crate::matrix::{Cell, ExpectedTimes, KernelOrigin, Plan};
 use crate::project::Project;
 use crate::report;
 use crate::run::outcome::{PhaseName, RunOutcome};
@@ -72,8 +74,23 @@ fn times(run: &RunOutcome) -> ExpectedTimes {
 }
 
 fn text(plan: &Plan, project: &Project, times: &ExpectedTimes) -> String {
-    let release = |cell: &Cell| Some(project.lock.get(cell.arch, &cell.kernel)?.release.clone());
+    let origins: HashMap<&str, &'static str> =
+        project.spec.kernels.iter().map(|row| (row.name.as_str(), unpinned(&row.origin))).collect();
+    let release = |cell: &Cell| match project.lock.get(cell.arch, &cell.kernel) {
+        Some(pinned) => Some(pinned.release.clone()),
+        None => origins.get(cell.kernel.as_str()).map(|text| (*text).to_owned()),
+    };
     report::plan(plan, plan.expected_seconds(times), release, screen::style(&std::io::stdout()))
+}
+
+/// What is said of a kernel that the lock does not pin.
+fn unpinned(origin: &KernelOrigin) -> &'static str {
+    match origin {
+        KernelOrigin::Series(_) => "not pinned",
+        KernelOrigin::Path(_) => "from files",
+        KernelOrigin::Url(_) => "from a server",
+        KernelOrigin::Source(_) => "built from source",
+    }
 }
 
 /// A cell with what its kernel is pinned to.

@@ -22,8 +22,9 @@ pub(super) async fn update(args: UpdateArgs) -> Result<u8, Failure> {
             for &arch in project.spec.arches.keys() {
                 let offer = Offer::refresh(&archive, suites, arch)?;
                 for row in project.spec.kernels.iter().filter(|row| row.is_wanted_on(&project.spec, arch)) {
+                    let Some(wanted) = row.series() else { continue };
                     let old = project.lock.get(arch, &row.name);
-                    match offer.newest(row) {
+                    match offer.newest(&row.name, wanted) {
                         // Never back to an older one because the suite that has the newer cannot be read today.
                         _ if old.is_some_and(|old| offer.lacks(&old.suite)) => keep(&mut lock, arch, row, old),
                         Ok(pinned) => lock.insert(arch, &row.name, pinned),

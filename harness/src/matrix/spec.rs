@@ -15,7 +15,7 @@ mod kernel;
 mod rule;
 mod set;
 
-pub use self::kernel::KernelSpec;
+pub use self::kernel::{KernelOrigin, KernelSpec, PathSpec, SeriesSpec, SourceOrigin, SourceSpec, UrlSpec};
 pub use self::rule::RuleSpec;
 pub(super) use self::rule::Ruling;
 pub use self::set::{LlvmChoice, SetSpec};

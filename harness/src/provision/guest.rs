@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use crate::matrix::Arch;
 use crate::process::Command;
+use crate::provision::Kernel;
 use crate::provision::initramfs::{InitramfsError, Segment};
 use crate::provision::modules::{self, ModuleError};
 
@@ -255,19 +256,24 @@ pub fn compile_relay(rustc: &Path, arch: Arch, linker: Option<&Path>, out: &Path
     Ok(command.arg("-o").arg(out).arg(&source))
 }
 
-/// Writes the segment of the modules that a guest of the kernel with this module directory loads.
+/// Writes the segment of a kernel: the modules that its guest loads, and its configuration where libbpf looks for it.
 ///
 /// # Errors
 /// When the kernel lacks one of `wanted`, or the segment cannot be written.
-pub fn write_modules(module_directory: &Path, wanted: &[&str], out: &Path) -> Result<(), GuestError> {
+pub fn write_kernel(kernel: &Kernel, wanted: &[&str], out: &Path) -> Result<(), GuestError> {
     let mut segment = Segment::default();
-    let mut list = String::new();
-    for module in modules::load_order(module_directory, wanted)? {
-        let file = format!("{}.ko", module.name);
-        list += &format!("{file}\n");
-        segment.bytes(&format!("ukci/modules/{file}"), 0o644, module.content);
+    if let Some(directory) = &kernel.modules {
+        let mut list = String::new();
+        for module in modules::load_order(directory, wanted)? {
+            let file = format!("{}.ko", module.name);
+            list += &format!("{file}\n");
+            segment.bytes(&format!("ukci/modules/{file}"), 0o644, module.content);
+        }
+        segment.bytes("ukci/modules/list", 0o644, list);
     }
-    segment.bytes("ukci/modules/list", 0o644, list);
+    if let Some(config) = &kernel.config {
+        segment.host_file(&format!("boot/config-{}", kernel.release), 0o644, config);
+    }
     Ok(segment.write(out)?)
 }
 

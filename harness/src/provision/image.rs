@@ -9,6 +9,9 @@ use super::{Kernel, ProvisionError, Provisioner, Userland, in_background, once};
 use crate::archive::{Key, Sha256, StoreError};
 use crate::matrix::Arch;
 
+/// Changes whenever the same kernel gets another segment.
+const GUEST_KERNEL_FORMAT: &str = "1";
+
 impl Provisioner {
     /// The segment with the guest's user land.
     pub(super) async fn base(&self, arch: Arch) -> Result<PathBuf, ProvisionError> {
@@ -57,19 +60,22 @@ impl Provisioner {
         Ok(directory.join("relay"))
     }
 
-    /// The segment with the modules that the guest loads.
-    pub(super) async fn modules(&self, kernel: &Kernel, modules: &Path) -> Result<PathBuf, ProvisionError> {
+    /// The segment with what belongs to the kernel: the modules that the guest loads, and the configuration.
+    pub(super) async fn of_kernel(&self, kernel: &Kernel) -> Result<Option<PathBuf>, ProvisionError> {
+        if kernel.modules.is_none() && kernel.config.is_none() {
+            return Ok(None);
+        }
         let wanted = self.wanted_modules();
-        let mut parts: Vec<String> = kernel.pinned.packages.iter().map(|package| package.sha256.clone()).collect();
+        let mut parts = vec![GUEST_KERNEL_FORMAT.to_owned(), kernel.fingerprint.to_string(), kernel.release.clone()];
         parts.extend(wanted.iter().cloned());
-        let key = Key::new("guest-modules", &parts);
-        let (store, release, modules) = (self.archive.store().clone(), kernel.release.clone(), modules.to_owned());
+        let key = Key::new("guest-kernel", &parts);
+        let (store, kernel) = (self.archive.store().clone(), kernel.clone());
         in_background(move || {
-            let directory = store.derive(&key, &format!("modules of {release}"), |directory| {
+            let directory = store.derive(&key, &format!("modules of {}", kernel.release), |directory| {
                 let wanted: Vec<&str> = wanted.iter().map(String::as_str).collect();
-                guest::write_modules(&modules, &wanted, &directory.join("modules.cpio")).map_err(ProvisionError::from)
+                guest::write_kernel(&kernel, &wanted, &directory.join("kernel.cpio")).map_err(ProvisionError::from)
             })?;
-            Ok(directory.join("modules.cpio"))
+            Ok(Some(directory.join("kernel.cpio")))
         })
         .await
     }

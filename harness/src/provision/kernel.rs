@@ -1,39 +1,42 @@
 //! From a row of the matrix to a kernel on disk: [`Kernel`].
 //!
-//! The archive packs kernels in two ways: up to 6.18 `linux-image-R` holds image and modules; from 6.19 on it is an
-//! empty package, `linux-binary-R` holds the image and `linux-modules-R` the modules. The module packages of series
-//! that are no longer supported leave the archive first; those kernels still boot, since everything that the guest
-//! needs is built into them.
+//! A kernel comes from the package archive, from files of this machine, from a server, or is built here.
 
+mod build;
+mod content;
+mod elsewhere;
+mod layout;
+mod offer;
+mod series;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::archive::{Archive, ArchiveError, FetchError, Index, IndexError, NotASha256, Package, Sha256};
-use crate::matrix::{Arch, KernelSpec, PinnedKernel, PinnedPackage};
+pub use self::build::BuildError;
+pub use self::offer::Offer;
+use crate::archive::{Archive, ArchiveError, NotASha256, Sha256};
+use crate::matrix::{Arch, KernelOrigin, KernelSpec, PinnedPackage};
 use crate::project::Project;
+use crate::provision::in_background;
 
 /// A kernel, ready to boot.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// What `uname -r` prints.
+    /// What `uname -r` prints; the row's name where nothing says it before the kernel runs.
     pub release: String,
     /// The image.
     pub image: PathBuf,
-    /// The directory of its modules, where the archive has them.
+    /// The directory of its modules, where it has some.
     pub modules: Option<PathBuf>,
-    /// What it came from.
-    pub pinned: PinnedKernel,
-}
-
-impl Kernel {
-    /// What tells it from every other kernel: a hash of everything that it consists of.
-    #[must_use]
-    pub fn fingerprint(&self) -> Sha256 {
-        let parts: Vec<&str> = self.pinned.packages.iter().map(|package| package.sha256.as_str()).collect();
-        Sha256::of(parts.join("\n").as_bytes())
-    }
+    /// Its configuration, where that came with it.
+    pub config: Option<PathBuf>,
+    /// A hash of all that it is made of: two kernels with the same are the same.
+    pub fingerprint: Sha256,
+    /// The archive's package with the image, when it is from there.
+    pub package: Option<PinnedPackage>,
 }
 
 /// Why a row of the matrix gives no kernel.
@@ -101,276 +104,68 @@ pub enum KernelError {
         /// How.
         source: ArchiveError,
     },
+    /// A file of the row cannot be read.
+    #[error("kernel `{name}`: cannot read `{}`: {source}\n  hint: paths are relative to the matrix's directory", path.display())]
+    Read {
+        /// The row's name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The row's hash is none.
+    #[error("kernel `{name}`: {source}")]
+    BadHash {
+        /// The row's name.
+        name: String,
+        /// What is wrong.
+        source: NotASha256,
+    },
+    /// The release cannot be the name of a directory.
+    #[error("kernel `{name}`: the release `{release}` is none; expected letters, digits, and . - _ + ~")]
+    BadRelease {
+        /// The row's name.
+        name: String,
+        /// What was given or found.
+        release: String,
+    },
+    /// It could not be built.
+    #[error("kernel `{name}`: {source}")]
+    Build {
+        /// The row's name.
+        name: String,
+        /// Why.
+        source: BuildError,
+    },
 }
 
-/// The kernel packages that the archive offers for one architecture, whichever suite has them.
-#[derive(Debug)]
-pub struct Offer {
-    arch: Arch,
-    suites: Vec<String>,
-    unread: Vec<String>,
-    packages: Vec<Package>,
-}
-
-impl Offer {
-    /// What `suites` offer for `arch`, by the indexes in the store as far as they are there.
-    ///
-    /// A suite that is not made for `arch` offers nothing. Neither does one whose index is out of step on the mirror,
-    /// which is warned of: the others may have what is asked for.
-    ///
-    /// # Errors
-    /// When the archive cannot be read.
-    pub fn read(archive: &Archive, suites: &[String], arch: Arch) -> Result<Self, ArchiveError> {
-        Self::gather(archive, suites, arch, |suite| archive.index(suite, arch))
-    }
-
-    /// The same, by the mirror's current indexes, which are then those in the store.
-    ///
-    /// # Errors
-    /// As for [`Self::read`].
-    pub fn refresh(archive: &Archive, suites: &[String], arch: Arch) -> Result<Self, ArchiveError> {
-        Self::gather(archive, suites, arch, |suite| archive.refresh(suite, arch))
-    }
-
-    fn gather(
-        archive: &Archive,
-        suites: &[String],
-        arch: Arch,
-        index: impl Fn(&str) -> Result<Arc<Index>, ArchiveError>,
-    ) -> Result<Self, ArchiveError> {
-        let (mut packages, mut unread) = (Vec::new(), Vec::new());
-        for suite in suites {
-            let index = match index(suite) {
-                Err(ArchiveError::Index(IndexError::NoIndex { .. })) => continue,
-                Err(ArchiveError::Index(error @ IndexError::OutOfStep { .. })) => {
-                    archive.progress().warn(&error.to_string());
-                    unread.push(suite.clone());
-                    continue;
-                }
-                index => index?,
-            };
-            for prefix in ["linux-image-", "linux-binary-", "linux-modules-"] {
-                for name in index.names(prefix) {
-                    packages.extend(index.versions(name)?);
-                }
-            }
-        }
-        Ok(Self { arch, suites: suites.to_vec(), unread, packages })
-    }
-
-    /// Whether it says nothing about what `suite` has, because that could not be read.
-    #[must_use]
-    pub fn lacks(&self, suite: &str) -> bool {
-        self.unread.iter().any(|unread| unread == suite)
-    }
-
-    /// The newest release of the row's series that can boot.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn newest(&self, kernel: &KernelSpec) -> Result<PinnedKernel, KernelError> {
-        newest(&self.packages, kernel, self.arch).ok_or_else(|| KernelError::NotOffered {
-            name: kernel.name.clone(),
-            series: kernel.series.to_string(),
-            flavor: kernel.flavor_on(self.arch).to_owned(),
-            arch: self.arch,
-            suites: self.suites.join(", "),
-        })
-    }
-}
-
-/// Provides the kernel of a row: the one that is pinned, or the newest of its series when nothing is pinned or the pinned
-/// version has left the archive.
+/// Provides the kernel of a row. `locked` forbids another than the pinned release; it has no say on kernels that are no
+/// release of a series. A build's logs go to the directory `logs`.
 ///
 /// # Errors
-/// When there is none, when `locked` forbids another than the pinned one, or when it cannot be fetched.
-pub fn provide(
-    archive: &Archive,
+/// When there is none, when `locked` forbids another than the pinned one, or when it cannot be fetched, read or built.
+pub async fn provide(
+    archive: &Arc<Archive>,
     project: &Project,
     row: &KernelSpec,
     arch: Arch,
     locked: bool,
+    logs: &Path,
 ) -> Result<Kernel, KernelError> {
-    let fail = |source| KernelError::Archive { name: row.name.clone(), source };
-    let suites = &project.spec.archive.kernels;
-    let offer = if let Some(pinned) = project.lock.get(arch, &row.name) {
-        match archive.tree(&to_packages(pinned, &row.name)?) {
-            Ok(tree) => return in_tree(&tree, row, pinned.clone()),
-            Err(ArchiveError::Fetch(FetchError::Gone { .. })) if !locked => archive.progress().warn(&format!(
-                "kernel `{}`: {} has left the archive; the newest of its series is taken (`ukci update` pins it)",
-                row.name, pinned.release
-            )),
-            Err(ArchiveError::Fetch(FetchError::Gone { .. })) => {
-                return Err(KernelError::Locked { name: row.name.clone(), release: pinned.release.clone() });
-            }
-            Err(source) => return Err(fail(source)),
+    let (archive, project, name) = (Arc::clone(archive), project.clone(), row.name.clone());
+    let kernel = match row.origin.clone() {
+        KernelOrigin::Series(wanted) => {
+            in_background(move || series::provide(&archive, &project, &name, &wanted, arch, locked)).await
         }
-        Offer::refresh(archive, suites, arch)
-    } else if locked {
-        return Err(KernelError::NotPinned { name: row.name.clone() });
-    } else {
-        Offer::read(archive, suites, arch)
-    };
-    let pinned = offer.map_err(fail)?.newest(row)?;
-    let tree = archive.tree(&to_packages(&pinned, &row.name)?).map_err(fail)?;
-    in_tree(&tree, row, pinned)
-}
-
-/// The lock's packages, as the archive takes them.
-fn to_packages(pinned: &PinnedKernel, name: &str) -> Result<Vec<Package>, KernelError> {
-    let to_package = |package: &PinnedPackage| {
-        let sha256 = package.sha256.parse().map_err(|source| KernelError::BadPin { name: name.to_owned(), source })?;
-        Ok(Package {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            architecture: package.architecture().to_owned(),
-            depends: Vec::new(),
-            provides: Vec::new(),
-            filename: package.path.clone(),
-            size: package.size,
-            sha256,
-            suite: pinned.suite.clone(),
-        })
-    };
-    pinned.packages.iter().map(to_package).collect()
-}
-
-fn in_tree(tree: &Path, row: &KernelSpec, pinned: PinnedKernel) -> Result<Kernel, KernelError> {
-    let release = pinned.release.clone();
-    // From 7.3 on the image lies beside the modules; the riscv64 packages of 6.12 call it `vmlinux`.
-    let places = [
-        format!("boot/vmlinuz-{release}"),
-        format!("usr/lib/modules/{release}/vmlinuz"),
-        format!("boot/vmlinux-{release}"),
-    ];
-    let images = places.map(|place| tree.join(place));
-    let Some(image) = images.into_iter().find(|image| image.is_file()) else {
-        return Err(KernelError::NoImage { name: row.name.clone(), release, tree: tree.to_owned() });
-    };
-    let modules = ["usr/lib/modules", "lib/modules"].map(|directory| tree.join(directory).join(&release));
-    let modules = modules.into_iter().find(|directory| directory.join("kernel").is_dir());
-    Ok(Kernel { release, image, modules, pinned })
-}
-
-/// The newest bootable release of the row's series among `packages`.
-fn newest(packages: &[Package], kernel: &KernelSpec, arch: Arch) -> Option<PinnedKernel> {
-    /// An image is larger than this many bytes, an empty package that only depends on one is smaller.
-    const SMALLEST_IMAGE: u64 = 1 << 20;
-    // `generic` is the flavor without a name of its own: `linux-image-6.12.117+deb13-amd64`.
-    let suffixes = match kernel.flavor_on(arch) {
-        "generic" => vec![format!("-{}", arch.debian_name())],
-        // Flavors of the source come before the architecture, as in `rt-arm64`, those of the page size after, as in `arm64-16k`.
-        flavor => vec![format!("-{flavor}-{}", arch.debian_name()), format!("-{}-{flavor}", arch.debian_name())],
-    };
-    let release_of = |package: &Package, prefix: &str| -> Option<String> {
-        let release = package.name.strip_prefix(prefix)?;
-        let abi = suffixes.iter().find_map(|suffix| release.strip_suffix(suffix.as_str()))?;
-        // What is left of another flavor's name ends in that flavor, and what is a version has no letters but `deb` and `rc`.
-        let is_version = abi.starts_with(|c: char| c.is_ascii_digit())
-            && abi.split(['.', '+', '-', '~']).all(|part| {
-                part.starts_with(|c: char| c.is_ascii_digit()) || part.starts_with("deb") || part.starts_with("rc")
-            });
-        is_version.then(|| release.to_owned())
-    };
-    let images = packages
-        .iter()
-        .filter(|package| kernel.series.has(&package.version) && package.size >= SMALLEST_IMAGE)
-        .filter_map(|package| {
-            let release = release_of(package, "linux-image-").or_else(|| release_of(package, "linux-binary-"))?;
-            Some((package.debian_version()?, release, package))
-        });
-    let (_, release, image) = images.max_by(|a, b| a.0.cmp(&b.0))?;
-    let modules_name = format!("linux-modules-{release}");
-    let modules = packages.iter().find(|package| package.name == modules_name && package.version == image.version);
-    let pin = |package: &Package| PinnedPackage {
-        name: package.name.clone(),
-        version: package.version.clone(),
-        path: package.filename.clone(),
-        size: package.size,
-        sha256: package.sha256.to_string(),
-    };
-    let packages = std::iter::once(image).chain(modules).map(pin).collect();
-    Some(PinnedKernel { release, suite: image.suite.clone(), packages })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    fn package(name: &str, version: &str, size: u64) -> Package {
-        Package {
-            name: name.into(),
-            version: version.into(),
-            architecture: "amd64".into(),
-            depends: Vec::new(),
-            provides: Vec::new(),
-            filename: format!("pool/{name}_{version}_amd64.deb"),
-            size,
-            sha256: Sha256::of(name.as_bytes()),
-            suite: "one".into(),
-        }
+        KernelOrigin::Path(spec) => in_background(move || elsewhere::in_files(&project, &name, &spec)).await,
+        KernelOrigin::Url(spec) => in_background(move || elsewhere::on_a_server(&archive, &name, &spec)).await,
+        KernelOrigin::Source(spec) => build::build(&archive, &project, &name, &spec, arch, logs).await,
+    }?;
+    // It becomes part of file names, here and in the guest.
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_+~".contains(c);
+    if kernel.release.is_empty() || kernel.release.starts_with('.') || !kernel.release.chars().all(plain) {
+        return Err(KernelError::BadRelease { name: row.name.clone(), release: kernel.release });
     }
-
-    /// The release and the packages of the newest kernel of `series` and `flavor`.
-    fn found(packages: &[Package], series: &str, flavor: &str) -> Option<(String, Vec<String>)> {
-        let (name, series, flavor) = (series.to_owned(), series.parse().unwrap(), Some(flavor.to_owned()));
-        let row = KernelSpec { name, series, flavor, arches: None };
-        let pinned = newest(packages, &row, Arch::X86_64)?;
-        Some((pinned.release, pinned.packages.into_iter().map(|package| package.name).collect()))
-    }
-
-    #[test]
-    fn the_newest_of_a_series_wins_whichever_suite_has_it() {
-        let packages = [
-            package("linux-image-6.12.117+deb12-cloud-amd64", "6.12.117-1~deb12u1", 30 * MIB),
-            package("linux-image-6.12.117+deb13-cloud-amd64", "6.12.117-1", 30 * MIB),
-            package("linux-image-6.12.9+deb13-cloud-amd64", "6.12.9-1", 30 * MIB),
-            package("linux-image-6.1.0-56-cloud-amd64", "6.1.192-2", 20 * MIB),
-        ];
-        let (release, packages) = found(&packages, "6.12", "cloud").unwrap();
-        assert_eq!(release, "6.12.117+deb13-cloud-amd64");
-        assert_eq!(packages, ["linux-image-6.12.117+deb13-cloud-amd64"]);
-    }
-
-    #[test]
-    fn a_split_kernel_is_its_binary_and_the_modules_that_are_still_there() {
-        let mut packages = vec![
-            package("linux-image-7.2.13+deb14-cloud-amd64", "7.2.13-1", 2000),
-            package("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1", 13 * MIB),
-            package("linux-modules-7.2.13+deb14-cloud-amd64", "7.2.13-1", 22 * MIB),
-        ];
-        let both = ["linux-binary-7.2.13+deb14-cloud-amd64", "linux-modules-7.2.13+deb14-cloud-amd64"];
-        assert_eq!(found(&packages, "7.2", "cloud").unwrap().1, both);
-        packages.pop();
-        assert_eq!(found(&packages, "7.2", "cloud").unwrap().1, both[..1]);
-        packages.pop();
-        assert_eq!(found(&packages, "7.2", "cloud"), None, "a package without an image is no kernel");
-    }
-
-    #[test]
-    fn a_flavor_is_not_taken_for_another() {
-        let packages = [
-            package("linux-image-6.12.5+deb13-cloud-amd64", "6.12.5-1", 30 * MIB),
-            package("linux-image-6.12.4+deb13-amd64", "6.12.4-1", 90 * MIB),
-            package("linux-image-6.12.3+deb13-rt-amd64", "6.12.3-1", 90 * MIB),
-            package("linux-image-6.12.6+deb13-cloud-amd64-unsigned", "6.12.6-1", 30 * MIB),
-            package("linux-image-6.12.7+deb13-amd64-dbg", "6.12.7-1", 900 * MIB),
-        ];
-        let release = |flavor| found(&packages, "6.12", flavor).unwrap().0;
-        assert_eq!(release("cloud"), "6.12.5+deb13-cloud-amd64");
-        assert_eq!(release("generic"), "6.12.4+deb13-amd64");
-        assert_eq!(release("rt"), "6.12.3+deb13-rt-amd64");
-    }
-
-    #[test]
-    fn a_release_candidate_is_no_release_of_its_series() {
-        let packages = [
-            package("linux-binary-7.3-cloud-amd64", "7.3~rc7-1~exp1", 13 * MIB),
-            package("linux-binary-7.2.13+deb14-cloud-amd64", "7.2.13-1", 13 * MIB),
-        ];
-        assert_eq!(found(&packages, "rc", "cloud").unwrap().0, "7.3-cloud-amd64");
-        assert_eq!(found(&packages, "7.3", "cloud"), None);
-    }
+    Ok(kernel)
 }

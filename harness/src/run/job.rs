@@ -82,7 +82,7 @@ impl Runner<'_> {
         self.enter(PhaseName::Build);
         for &llvm in &self.job.llvm {
             let cell = self.cell(llvm);
-            record.kernel(&cell, kernel_id(self.job, &inputs), inputs.kernel.fingerprint(), inputs.image);
+            record.kernel(&cell, kernel_id(self.job, &inputs), inputs.kernel.fingerprint, inputs.image);
             match self.bundle(llvm).await {
                 Ok(bundle) => {
                     record.bundle(&cell, bundle.fingerprint);
@@ -268,7 +268,7 @@ fn no_bundle(error: &NoBundle) -> Loss {
 }
 
 fn kernel_id(job: &Job, inputs: &VmInputs) -> KernelId {
-    let package = inputs.kernel.pinned.image_package();
+    let package = inputs.kernel.package.as_ref();
     KernelId {
         name: job.kernel.name.clone(),
         release: inputs.kernel.release.clone(),

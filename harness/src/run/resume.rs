@@ -101,7 +101,7 @@ pub async fn check_inputs(plan: &Plan, provisioner: &Provisioner, run: &RunOutco
             let input = format!("the kernel `{}`", job.id);
             match provisioner.prepare(job).await {
                 Ok(found) => {
-                    compare(run, kernel, found.kernel.fingerprint(), || format!("{input}, {},", found.kernel.release))?;
+                    compare(run, kernel, found.kernel.fingerprint, || format!("{input}, {},", found.kernel.release))?;
                     compare(run, image, found.image, || format!("the guest image for {}", job.arch))?;
                 }
                 // What it never had before can be a loss of its cells, as in any run.

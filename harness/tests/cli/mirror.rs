@@ -217,3 +217,50 @@ fn an_update_keeps_what_is_not_offered() {
         &["warning", "kernel `6.18`: no package of series `6.18`, flavor `cloud`, for x86_64 in trixie-security"],
     );
 }
+
+/// Check that a kernel which is listed, but not there, is replaced by the one before it, aloud.
+#[test]
+fn a_kernel_that_is_listed_and_absent_is_replaced() {
+    let world = World::new();
+    let [_, _, kernels] = suites();
+    let newer = kernel("6.12.11+deb13-cloud-amd64", "6.12.11-1");
+    world.archive.publish(&Suite::new(KERNELS, &[kernels.packages, vec![newer]].concat()));
+    world.archive.remove("pool/main/linux-image-6.12.11");
+    let ended = world.ukci(&RUN);
+    ended.failed(3, &["warning", "6.12.11+deb13-cloud-amd64 is listed, but the mirror does not have it; 6.12.9+deb13"]);
+    assert_eq!(world.record()["cells"][0]["kernel"]["release"], "6.12.9+deb13-cloud-amd64");
+}
+
+/// Check that a suite that is not made for an architecture offers nothing there, which is said unless the matrix says so.
+#[test]
+fn an_update_of_an_architecture_that_the_archive_lacks() {
+    let world = World::new();
+    world.edit_matrix("arches:\n", "arches:\n  riscv64: {}\n");
+    let ended = world.ukci(&["update"]);
+    assert!(ended.succeeded().ends_with("\n2 moved\n"), "{ended}");
+    ended.failed(0, &["warning", "kernel `6.12`: no package of series `6.12`, flavor `generic`, for riscv64"]);
+    let world = World::new();
+    world.edit_matrix("arches:\n", "exclude: [{arch: riscv64, reason: none}]\narches:\n  riscv64: {}\n");
+    let ended = world.ukci(&["update"]);
+    assert!(ended.succeeded().ends_with("\n2 moved\n") && !ended.stderr.contains("warning"), "{ended}");
+}
+
+/// Check that a suite whose index is out of step costs only itself: what is pinned from it stays.
+#[test]
+fn an_update_while_a_suite_is_out_of_step() {
+    let world = World::new();
+    world.edit_matrix("kernels: [trixie-security]", "kernels: [trixie-security, sid]");
+    let in_sid = kernel("6.18.4+deb14-cloud-amd64", "6.18.4-1");
+    world.archive.publish(&Suite::new("sid", std::slice::from_ref(&in_sid)));
+    world.ukci(&["update"]).succeeded();
+    let [_, _, kernels] = suites();
+    let newer = kernel("6.12.11+deb13-cloud-amd64", "6.12.11-1");
+    world.archive.publish(&Suite::new(KERNELS, &[kernels.packages, vec![newer]].concat()));
+    let next = Suite::new("sid", &[in_sid, kernel("6.18.5+deb14-cloud-amd64", "6.18.5-1")]);
+    world.archive.publish_release("sid", world.archive.signer.sign(&next.release()));
+    let ended = world.ukci(&["update"]);
+    assert!(ended.succeeded().starts_with("x86_64/6.12: 6.12.9-1 → 6.12.11-1\n1 moved"), "{ended}");
+    ended.failed(0, &["warning", "out of step with itself: the index of `sid`"]);
+    let lock = fs::read_to_string(world.project.join("kernels.lock.json")).expect("a lock");
+    assert!(lock.contains("6.18.4-1"), "{lock}");
+}

@@ -8,7 +8,7 @@ use rstest::rstest;
 use serde_json::Value;
 
 use crate::fake_archive::Suite;
-use crate::world::{FAULT, KERNELS, World, kernel, read_json, suites, wait_for};
+use crate::world::{COMPILE, FAULT, KERNELS, World, kernel, read_json, suites, wait_for};
 
 const RUN: [&str; 7] = ["run", "--accel", "tcg", "--no-progress", "--jobs=1", "--out", "out"];
 const RESUME: [&str; 6] = ["run", "--accel", "tcg", "--no-progress", "--resume", "out"];
@@ -115,15 +115,13 @@ fn other_inputs_are_refused(#[case] input: Input, #[case] message: &str) {
     let before = text(&world, RECORD);
     match input {
         Input::Kernel => {
-            let newer = [kernel("6.12.10+deb13-cloud-amd64", "6.12.10-1"), kernel("6.18.4+deb14-cloud-amd64", "6.18.4-1")];
+            let newer =
+                [kernel("6.12.10+deb13-cloud-amd64", "6.12.10-1"), kernel("6.18.4+deb14-cloud-amd64", "6.18.4-1")];
             let [_, _, kernels] = suites();
             world.archive.publish(&Suite::new(KERNELS, &[kernels.packages, newer.to_vec()].concat()));
             world.ukci(&["update"]).succeeded();
         }
-        Input::Image => world.program(
-            "rustc",
-            "[ \"$1\" = -vV ] && echo another; for out; do [ \"$last\" = -o ] && echo relay > \"$out\"; last=$out; done",
-        ),
+        Input::Image => world.rustc("another", COMPILE),
         Input::Bundle => drop(world.file("demo-test", "another test executable")),
     }
     let hint = "hint: `ukci run` without --resume begins a new run";

@@ -46,6 +46,9 @@ pub(crate) struct World {
     pub(crate) env: BTreeMap<String, String>,
 }
 
+/// Writes what was asked for.
+pub(crate) const COMPILE: &str = "for out; do [ \"$last\" = -o ] && echo relay > \"$out\"; last=$out; done";
+
 impl World {
     /// A world in which nothing is wrong, but that every guest panics.
     pub(crate) fn new() -> Self {
@@ -87,15 +90,7 @@ impl World {
                 player.display()
             ),
         );
-        let std = self.file("rust/libstd-0.rlib", "a standard library");
-        let std = std.parent().expect("below the project").display().to_string();
-        self.program(
-            "rustc",
-            &format!(
-                "case $1 in --print) echo '{std}';; *) for out; do [ \"$last\" = -o ] && echo relay > \"$out\"; \
-                 last=$out; done;; esac"
-            ),
-        );
+        self.rustc("one", COMPILE);
         for llvm in [21, 22] {
             self.program(&format!("clang-{llvm}"), &format!("echo clang version {llvm}.1.0"));
         }
@@ -108,6 +103,14 @@ impl World {
             "cargo",
             &format!(r#"case $1 in metadata) echo '{{"packages":[{{"name":"demo"}}]}}';; *) echo '{message}';; esac"#),
         );
+    }
+
+    /// A compiler with a standard library that says it is of the release `version`, and compiles by the command `compile`.
+    pub(crate) fn rustc(&self, version: &str, compile: &str) {
+        let std = self.file("rust/libstd-0.rlib", "a standard library");
+        let std = std.parent().expect("below the project").display().to_string();
+        let text = format!("case $1 in -vV) echo {version};; --print) echo '{std}';; *) {compile};; esac");
+        self.program("rustc", &text);
     }
 
     /// Puts a program, in sh, on the PATH.

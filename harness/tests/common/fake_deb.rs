@@ -43,14 +43,14 @@ impl Deb {
         self.entry(tar::EntryType::Link, path, target, 0o644, b"")
     }
 
-    /// The package, its content compressed as `suffix` says: `.xz`, `.zst`, `.gz` or nothing.
-    pub(crate) fn build(self, suffix: &str) -> Vec<u8> {
+    /// Its content alone, a tar archive, compressed as `suffix` says: `.xz`, `.zst`, `.gz` or nothing.
+    pub(crate) fn tar(&self, suffix: &str) -> Vec<u8> {
         let mut content = tar::Builder::new(Vec::new());
         for (header, bytes) in &self.entries {
             content.append(header, &bytes[..]).expect("an entry");
         }
         let content = content.into_inner().expect("an archive");
-        let packed = match suffix {
+        match suffix {
             ".xz" => xz(&content),
             ".zst" => zstd::encode_all(&content[..], 1).expect("compressed"),
             ".gz" => {
@@ -60,7 +60,12 @@ impl Deb {
                 packed
             }
             _ => content,
-        };
+        }
+    }
+
+    /// The package, its content compressed in the same way.
+    pub(crate) fn build(self, suffix: &str) -> Vec<u8> {
+        let packed = self.tar(suffix);
         let mut members = ar::Builder::new(Vec::new());
         let data = format!("data.tar{suffix}");
         for (name, content) in [("debian-binary", &b"2.0\n"[..]), ("control.tar", b""), (&data, &packed)] {

@@ -48,7 +48,9 @@ pub(super) fn classify(doing: &str, err: libbpf_rs::Error, log: String) -> Error
         btf: Path::new("/sys/kernel/btf/vmlinux").exists(),
         log: &log,
     });
-    Error::new(kind, doing).with_source(err).with_hint(hint).with_log(log)
+    // The kernel's own error is a riddle then: ESRCH, "no such process".
+    let lack = if kind == ErrorKind::MissingBtf { ", because the kernel has no BTF" } else { "" };
+    Error::new(kind, format!("{doing}{lack}")).with_source(err).with_hint(hint).with_log(log)
 }
 
 fn cause(seen: Seen<'_>) -> (ErrorKind, &'static str) {

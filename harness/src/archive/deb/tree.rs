@@ -43,11 +43,21 @@ fn refused<T>(reason: impl Into<String>) -> Result<T, Failure> {
 #[derive(Debug)]
 pub(super) struct Tree {
     root: PathBuf,
+    merge: Merge,
+}
+
+/// Which directories become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merge {
+    /// `lib` and `usr/lib`, and the others that Debian has merged.
+    Usr,
+    /// None: the tree is no system.
+    Nothing,
 }
 
 impl Tree {
-    pub(super) fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+    pub(super) fn new(root: &Path, merge: Merge) -> Self {
+        Self { root: root.to_owned(), merge }
     }
 
     /// Writes one entry. `content` is read for regular files only.
@@ -100,7 +110,8 @@ impl Tree {
 
     /// Makes the links that `usrmerge` makes, so that both names lead to a file.
     pub(super) fn finish(self) -> Result<(), StoreError> {
-        for name in MERGED {
+        let merged = if self.merge == Merge::Usr { &MERGED[..] } else { &[] };
+        for name in merged {
             let path = self.root.join(name);
             let there = fs::symlink_metadata(self.root.join("usr").join(name)).is_ok_and(|data| data.is_dir());
             if there && fs::symlink_metadata(&path).is_err() {
@@ -110,8 +121,12 @@ impl Tree {
         Ok(())
     }
 
+    fn is_merged(&self, parents: &[OsString], name: &OsString) -> bool {
+        self.merge == Merge::Usr && parents.is_empty() && MERGED.iter().any(|merged| name == *merged)
+    }
+
     fn symlink(&self, name: &OsString, parents: &[OsString], target: &OsStr) -> Result<(), Failure> {
-        if is_merged(parents, name) {
+        if self.is_merged(parents, name) {
             // `lib -> usr/lib`, which is what we make of it anyway.
             let usr = Path::new("usr").join(name);
             let target = Path::new(target);
@@ -132,7 +147,7 @@ impl Tree {
 
     /// The path of a new file, with what was there removed.
     fn room_for(&self, name: &OsString, parents: &[OsString]) -> Result<PathBuf, Failure> {
-        if is_merged(parents, name) {
+        if self.is_merged(parents, name) {
             return refused("is a file where a directory of the system must be");
         }
         let path = self.directory(parents)?.join(name);
@@ -161,7 +176,7 @@ impl Tree {
                 }
                 continue;
             }
-            if at.as_os_str().is_empty() && MERGED.iter().any(|name| part == *name) {
+            if at.as_os_str().is_empty() && self.is_merged(&[], &part) {
                 // `usr` is none of the merged names, so this does not go round in a circle.
                 todo.push_front(part);
                 todo.push_front("usr".into());
@@ -207,10 +222,6 @@ fn parts(path: &[u8]) -> Result<Vec<OsString>, Failure> {
         parts.push(OsString::from_vec(part.to_vec()));
     }
     Ok(parts)
-}
-
-fn is_merged(parents: &[OsString], name: &OsString) -> bool {
-    parents.is_empty() && MERGED.iter().any(|merged| name == *merged)
 }
 
 fn write_file(path: &Path, mode: u32, content: &mut dyn Read) -> Result<(), Failure> {

@@ -32,7 +32,7 @@ fn refused(from: &str, to: &str, expected: &str) {
 #[test]
 fn a_good_matrix_is_taken_with_its_defaults() {
     let spec = MatrixSpec::parse(Path::new("m.yaml"), GOOD).unwrap();
-    let flavors = |row: usize| Arch::ALL.map(|arch| spec.kernels[row].flavor_on(arch));
+    let flavors = |row: usize| Arch::ALL.map(|arch| spec.kernels[row].series().unwrap().flavor_on(arch));
     assert_eq!(flavors(0), ["cloud", "cloud", "generic"]);
     assert_eq!(flavors(1), ["rt", "rt", "rt"], "a flavor that is named is not replaced");
     assert_eq!((spec.guest(Arch::X86_64).memory_mib, spec.guest(Arch::Riscv64).memory_mib), (768, 512));
@@ -46,7 +46,7 @@ fn a_mistake_is_named_with_its_line_and_what_was_expected() {
     refused(
         "flavor: rt",
         "flavour: rt",
-        "m.yaml:7: kernels[1]: unknown field `flavour`, expected one of `name`, `series`, `flavor`, `arches`\n  hint: did you mean `flavor`?",
+        "m.yaml:7: kernels[1]: unknown field `flavour`, expected one of `name`, `series`, `flavor`, `path`, `url`, `sha256`, `source`, `arches`\n  hint: did you mean `flavor`?",
     );
     refused(
         "  x86_64: {",
@@ -131,4 +131,51 @@ fn a_mistake_in_a_rule_or_a_set_is_named_with_its_line() {
         "full: {kernel: [rc]}",
         "m.yaml:17: sets.full: unknown field `kernel`, expected one of `kernels`, `arches`, `llvm`\n  hint: did you mean `kernels`?",
     );
+}
+
+/// The origin of a row with these keys, or why it is refused.
+fn origin(keys: &str) -> Result<KernelOrigin, String> {
+    let text = GOOD.replacen("series: rc, flavor: rt", keys, 1);
+    let spec = MatrixSpec::parse(Path::new("m.yaml"), &text).map_err(|error| error.to_string())?;
+    Ok(spec.kernels[1].origin.clone())
+}
+
+#[test]
+fn a_kernel_comes_from_exactly_one_place() {
+    let hash = "AB".repeat(32);
+    let url = |url: &str| UrlSpec { url: url.into(), sha256: "ab".repeat(32) };
+    let path = PathSpec { image: "out/bzImage".into(), config: None, modules: Some("m/6.1".into()), release: None };
+    assert_eq!(origin("path: {image: out/bzImage, modules: m/6.1}"), Ok(KernelOrigin::Path(path)));
+    assert_eq!(
+        origin(&format!("url: 'https://h/k.deb', sha256: {hash}")),
+        Ok(KernelOrigin::Url(url("https://h/k.deb")))
+    );
+    let built = |source| {
+        Ok(KernelOrigin::Source(SourceSpec { source, config: "tinyconfig".into(), fragments: vec!["a.config".into()] }))
+    };
+    let source = |keys: &str| origin(&format!("source: {{{keys}, config: tinyconfig, fragments: [a.config]}}"));
+    assert_eq!(source("tree: ../linux"), built(SourceOrigin::Tree("../linux".into())));
+    assert_eq!(source("tarball: linux.tar.xz"), built(SourceOrigin::Tarball("linux.tar.xz".into())));
+    assert_eq!(
+        source(&format!("url: 'http://h/l.tar.gz', sha256: {hash}")),
+        built(SourceOrigin::Url(url("http://h/l.tar.gz")))
+    );
+
+    let one = "expected one of `series`, `path`, `url`, `source`, found";
+    for (keys, expected) in [
+        ("arches: [x86_64]", format!("kernel `rc`: {one} none")),
+        ("series: rc, path: {image: i}", format!("kernel `rc`: {one} several")),
+        ("path: {image: i}, flavor: rt", "kernel `rc`: `flavor` belongs to a `series` of the archive".into()),
+        ("series: rc, sha256: 12", "kernel `rc`: `sha256` belongs to a `url`".into()),
+        ("url: 'https://h/k'", "kernel `rc`: no `sha256` beside `url: https://h/k`; expected that of".into()),
+        ("url: 'https://h/k', sha256: 12", "kernel `rc`: sha256 is `12`; expected 64 hexadecimal digits".into()),
+        ("url: 'file:///k', sha256: 12", "kernel `rc`: url is `file:///k`; expected an address that begins".into()),
+        ("path: {modules: m}", "missing field `image`".into()),
+        ("path: {image: i, imagine: i}", "unknown field `imagine`".into()),
+        ("source: {config: defconfig}", "expected one of `tarball`, `tree`, `url`, found none".into()),
+        ("source: {tree: t}", "missing field `config`".into()),
+    ] {
+        let error = origin(keys).unwrap_err();
+        assert!(error.starts_with("m.yaml:") && error.contains(&expected), "{keys}: {error}");
+    }
 }

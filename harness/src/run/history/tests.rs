@@ -1,14 +1,18 @@
 //! Records of earlier runs, whole and broken.
 
 use super::*;
-use crate::matrix::{KernelSpec, Series};
+use crate::matrix::{KernelOrigin, KernelSpec, Series, SeriesSpec};
 use crate::report;
 use crate::report::fixture;
 use crate::run::outcome::{TestResult, Verdict};
 
 fn job(arch: Arch, kernel: &str, llvm: &[u32]) -> Job {
     let series: Series = serde_yaml::from_str("rc").unwrap();
-    let kernel = KernelSpec { name: kernel.into(), series, flavor: None, arches: None };
+    let kernel = KernelSpec {
+        name: kernel.into(),
+        origin: KernelOrigin::Series(SeriesSpec { series, flavor: None }),
+        arches: None,
+    };
     Job { id: format!("{arch}/{}", kernel.name), arch, kernel, llvm: llvm.to_vec() }
 }
 
