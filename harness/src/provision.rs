@@ -256,12 +256,8 @@ impl Provisioner {
         bundles: &[Rc<Bundle>],
         accel: Accel,
     ) -> Result<MachineSpec, ProvisionError> {
-        let mut segments = inputs.segments.clone();
-        for bundle in bundles {
-            if let Ok(built) = self.built(inputs.arch, bundle.llvm).await {
-                segments.push(built.segment);
-            }
-        }
+        let mut segments = self.segments(inputs, bundles).await;
+        let memory_mib = self.memory_mib(inputs, bundles).await;
         let run = self.scratch.path().join("run.cpio");
         let initrd = self.scratch.path().join(format!("{}.initrd", inputs.id.replace('/', "-")));
         let (authorized, host_key) = (self.keys.authorized_key().to_owned(), self.keys.host_key_file().to_vec());
@@ -280,12 +276,32 @@ impl Provisioner {
             arch: inputs.arch,
             accel,
             vcpus: guest.vcpus,
-            memory_mib: guest.memory_mib,
+            memory_mib,
             kernel: inputs.kernel.image.clone(),
             initrd,
             network: guest.network,
             time: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs()),
         })
+    }
+
+    /// The memory of the VM of `inputs` with `bundles`: what the matrix gives the guest, and three times the initramfs: it is
+    /// there as it came while it is unpacked, and the kernel lets what is unpacked fill half of the rest.
+    pub async fn memory_mib(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>]) -> u32 {
+        let segments = self.segments(inputs, bundles).await;
+        let sizes = segments.iter().filter_map(|segment| std::fs::metadata(segment).ok());
+        let mib = sizes.map(|file| file.len()).sum::<u64>().div_ceil(1 << 20);
+        self.guest(inputs.arch).memory_mib.saturating_add(u32::try_from(3 * mib).unwrap_or(u32::MAX))
+    }
+
+    /// The segments of the initramfs that can be made before the boot.
+    async fn segments(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>]) -> Vec<PathBuf> {
+        let mut segments = inputs.segments.clone();
+        for bundle in bundles {
+            if let Ok(built) = self.built(inputs.arch, bundle.llvm).await {
+                segments.push(built.segment);
+            }
+        }
+        segments
     }
 
     /// The project's bundle for `arch` and `llvm`.

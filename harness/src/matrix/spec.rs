@@ -144,7 +144,7 @@ pub struct GuestSpec {
 
 impl Default for GuestSpec {
     fn default() -> Self {
-        Self { memory_mib: 512, vcpus: 2, network: false }
+        Self { memory_mib: 256, vcpus: 2, network: false }
     }
 }
 

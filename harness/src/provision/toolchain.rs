@@ -169,10 +169,10 @@ impl Toolchain {
     }
 
     /// The variable that makes cargo link executables of the guest's target statically, so that the guest needs no
-    /// libraries. It must not reach what runs on this machine: compilers' plugins cannot be static.
+    /// libraries, and without the debug information, which is most of them: every VM unpacks it. It must not reach what runs on this machine: compilers' plugins cannot be static.
     #[must_use]
     pub fn static_env(&self) -> (OsString, OsString) {
         let target = self.userland.arch.rust_target().replace('-', "_").to_uppercase();
-        (format!("CARGO_TARGET_{target}_RUSTFLAGS").into(), "-C target-feature=+crt-static".into())
+        (format!("CARGO_TARGET_{target}_RUSTFLAGS").into(), "-C target-feature=+crt-static -C strip=debuginfo".into())
     }
 }

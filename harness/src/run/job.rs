@@ -111,7 +111,7 @@ impl Runner<'_> {
             return None;
         }
         self.enter(PhaseName::Queue);
-        let need = self.need(&inputs).await;
+        let need = self.need(&inputs, pending.make_contiguous()).await;
         let build_seconds = started.elapsed().as_secs_f64() - provision_seconds;
         record.job_use(JobUse {
             id: self.job.id.clone(),
@@ -135,13 +135,12 @@ impl Runner<'_> {
     }
 
     /// What the job's VM takes of this machine.
-    async fn need(&self, inputs: &VmInputs) -> Need {
+    async fn need(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>]) -> Need {
         let provisioner = &self.context.provisioner;
         // An error shows itself again when the machine is made, and is told then.
         let accel = provisioner.accel(inputs).await.unwrap_or(Accel::Tcg);
-        let guest = provisioner.guest(inputs.arch);
-        let processors = machine::processors(inputs.arch, accel, guest.vcpus);
-        self.context.schedule.need(self.job, processors, guest.memory_mib)
+        let processors = machine::processors(inputs.arch, accel, provisioner.guest(inputs.arch).vcpus);
+        self.context.schedule.need(self.job, processors, provisioner.memory_mib(inputs, bundles).await)
     }
 
     /// Boots as often as it takes: a boot that fails is tried a second time, since software emulation is known to

@@ -35,7 +35,7 @@ fn a_good_matrix_is_taken_with_its_defaults() {
     let flavors = |row: usize| Arch::ALL.map(|arch| spec.kernels[row].series().unwrap().flavor_on(arch));
     assert_eq!(flavors(0), ["cloud", "cloud", "generic"]);
     assert_eq!(flavors(1), ["rt", "rt", "rt"], "a flavor that is named is not replaced");
-    assert_eq!((spec.guest(Arch::X86_64).memory_mib, spec.guest(Arch::Riscv64).memory_mib), (768, 512));
+    assert_eq!((spec.guest(Arch::X86_64).memory_mib, spec.guest(Arch::Riscv64).memory_mib), (768, 256));
     assert_eq!(spec.project.tests, Tests::Ignored);
     assert_eq!(spec.llvm_versions(), [23, 22]);
     assert_eq!((spec.llvm_suite(22), spec.llvm_suite(23)), ("one", "two"));
