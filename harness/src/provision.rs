@@ -189,6 +189,8 @@ impl Provisioner {
     /// # Errors
     /// When a part of it cannot be had.
     pub async fn prepare(&self, job: &Job) -> Result<VmInputs, ProvisionError> {
+        // First, since nothing else is of use without it.
+        self.userland(job.arch).await?;
         let qemu = self.qemu(job.arch).await?;
         let base = self.base(job.arch).await?;
         let kernel = {

@@ -123,10 +123,7 @@ impl Vm {
         let said = self.unless_ended(Stage::Boot, "the guest's init to be ready", deadline, ready).await?;
         match said.as_deref() {
             Some("ready") => Ok(()),
-            Some(said) => {
-                let said = said.to_owned();
-                Err(VmError::Init { said, stage: Stage::Boot, evidence: self.evidence() })
-            }
+            Some(said) => Err(self.init_failed(said.to_owned(), Stage::Boot)),
             None => Err(self.ended(Stage::Boot).await),
         }
     }
@@ -204,6 +201,15 @@ impl Vm {
         }
     }
 
+    /// What init said, and the reason where the kernel knows a better one.
+    fn init_failed(&self, said: String, stage: Stage) -> VmError {
+        let evidence = self.evidence();
+        match self.console.tail().iter().any(|line| line.contains("Initramfs unpacking failed")) {
+            true => VmError::Cramped { said, stage, evidence },
+            false => VmError::Init { said, stage, evidence },
+        }
+    }
+
     async fn post_mortem(&mut self, stage: Stage, status: String) -> VmError {
         // A process that QEMU left behind could hold the console open; what is there has been read then.
         drop(timeout(AFTERMATH, self.console.closed()).await);
@@ -215,7 +221,7 @@ impl Vm {
             return VmError::Panicked { title: panic.title, stage, evidence };
         }
         if let Some(said) = self.console.init_failure() {
-            return VmError::Init { said, stage, evidence };
+            return self.init_failed(said, stage);
         }
         let shutdown = self.shutdown.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         VmError::Died { status: status + &shutdown, stage, evidence }

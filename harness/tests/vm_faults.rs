@@ -42,6 +42,10 @@ fn fake_qemu() {
             return writeln!(console, "[ 1.0] Kernel panic - not syncing: VFS: no root\n[ 1.0] last words").unwrap();
         }
         "init" => writeln!(console, "[ 1.0] ukci: cannot find the virtio port").unwrap(),
+        "cramped" => {
+            let lines = "[ 1.0] Initramfs unpacking failed: write error\n[ 2.0] ukci: cannot start the ssh server";
+            writeln!(console, "{lines}").unwrap();
+        }
         "endless" => while writeln!(console, "all work and no play").is_ok() {},
         _ => {}
     }
@@ -130,6 +134,14 @@ async fn what_init_could_not_do_is_shown() {
     let directory = tempfile::tempdir().unwrap();
     let error = boot(&player("init"), &directory).await;
     assert!(matches!(&error, VmError::Init { said, .. } if said == "cannot find the virtio port"), "{error}");
+}
+
+#[tokio::test]
+async fn an_initramfs_that_does_not_fit_is_told_as_such() {
+    let directory = tempfile::tempdir().unwrap();
+    let error = boot(&player("cramped"), &directory).await;
+    assert!(matches!(&error, VmError::Cramped { said, .. } if said == "cannot start the ssh server"), "{error}");
+    assert!(error.to_string().contains("\n  hint: `guest.memory_mib` in the matrix"), "{error}");
 }
 
 #[tokio::test]

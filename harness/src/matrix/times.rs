@@ -12,6 +12,13 @@ pub struct ExpectedTimes {
 }
 
 impl ExpectedTimes {
+    /// What the boot of a VM of `arch`, and then the tests of each bundle, usually take, in seconds.
+    #[must_use]
+    pub fn usual(arch: Arch) -> (f64, f64) {
+        let Estimate { boot, tests } = Estimate::of(arch);
+        (boot, tests)
+    }
+
     /// Remembers that the boot of `job`, up to its first test, took `seconds`.
     pub fn add_boot(&mut self, job: &str, seconds: f64) {
         self.boots.insert(job.to_owned(), seconds);

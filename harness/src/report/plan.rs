@@ -75,7 +75,7 @@ fn grid(arch: Arch, cells: &[Cell], release: impl Fn(&Cell) -> Option<String>) -
         let name = text::pad(&text::fit_middle(&cells[0].kernel, names), names);
         let release = release(&cells[0]);
         let runs = cells.iter().any(|cell| cell.not_run.is_none());
-        let release = release.as_deref().unwrap_or(if runs { "not pinned" } else { "" });
+        let release = release.as_deref().filter(|_| runs).unwrap_or_default();
         let label = format!("{name}  {release}").trim_end().to_owned();
         let mut entries = vec![None; llvms.len()];
         for cell in cells {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::measure::median;
 use super::outcome::{CellOutcome, PhaseName, RunOutcome};
-use crate::matrix::{Arch, Job};
+use crate::matrix::{Arch, ExpectedTimes, Job};
 
 /// Runs that are looked at, newest first: a job that is in none of them is estimated.
 const RUNS: usize = 10;
@@ -78,13 +78,7 @@ impl History {
         let known = || self.jobs.values().filter(|known| known.arch == arch);
         let vm = median(known().map(|known| known.vm));
         let bundle = median(known().flat_map(|known| known.bundles.values().copied()));
-        // Measured with a dozen tests on 2 cores without KVM; only their ratios matter.
-        let usual = match arch {
-            Arch::X86_64 => (3.0, 5.0),
-            Arch::Aarch64 => (4.0, 6.0),
-            Arch::Riscv64 => (4.0, 7.0),
-        };
-        vm.zip(bundle).unwrap_or(usual)
+        vm.zip(bundle).unwrap_or(ExpectedTimes::usual(arch))
     }
 }
 

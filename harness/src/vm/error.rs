@@ -130,6 +130,19 @@ pub enum VmError {
         /// What was seen.
         evidence: Box<Evidence>,
     },
+    /// The initramfs did not fit into the guest's memory.
+    #[error(
+        "the guest has too little memory {stage}: not all of the initramfs was unpacked, and its init {said}\n  \
+         hint: `guest.memory_mib` in the matrix gives it more{evidence}"
+    )]
+    Cramped {
+        /// What init said.
+        said: String,
+        /// When.
+        stage: Stage,
+        /// What was seen.
+        evidence: Box<Evidence>,
+    },
     /// QEMU ended, and the kernel gave no reason.
     #[error("QEMU ended {stage} with {status}{evidence}")]
     Died {

@@ -109,6 +109,42 @@ fn a_project_that_does_not_compile_has_failed() {
     ended.failed(3, &["cannot run `cargo`"]);
 }
 
+/// Check that an architecture without a toolchain leaves its cells not run, with the reason, and that the others run.
+#[test]
+fn cells_without_a_cross_toolchain_are_not_run() {
+    let world = World::new();
+    world.edit_matrix("arches:\n", "arches:\n  riscv64: {}\n");
+    let ended = world.ukci(&RUN);
+    ended.failed(3, &["no cross toolchain for riscv64: no LLVM 21 in the suite `trixie`"]);
+    let record = world.record();
+    let cells = record["cells"].as_array().expect("cells");
+    let verdicts = |arch: &str| -> Vec<&str> {
+        let of_arch = cells.iter().filter(|cell| cell["arch"] == arch);
+        of_arch.map(|cell| cell["verdict"].as_str().expect("a verdict")).collect()
+    };
+    assert_eq!(verdicts("riscv64"), ["not_run"; 4], "{record}");
+    assert_eq!(verdicts("x86_64"), ["lost"; 4], "every guest of this world panics: {record}");
+    let reason = cells.iter().find(|cell| cell["arch"] == "riscv64").expect("a cell")["reason"].as_str();
+    assert!(reason.is_some_and(|reason| reason.contains("no cross toolchain for riscv64")), "{record}");
+}
+
+/// Check that an LLVM that cannot compile the project fails its own cells, and that the others run.
+#[test]
+fn an_llvm_that_does_not_compile_fails_its_own_cells() {
+    let world = World::new();
+    let cargo = fs::read_to_string(world.bin.join("cargo")).expect("a script");
+    let body = cargo.split_once('\n').expect("two lines").1;
+    let fails = "echo 'error: no such builtin' >&2; exit 101";
+    world.program("cargo", &format!("case $($CLANG --version) in *21.1*) {fails};; esac\n{body}"));
+    let ended = world.ukci(&RUN);
+    ended.failed(4, &["x86_64/6.12/llvm21", "in build: cannot compile the tests of `demo`: error: no such builtin"]);
+    let record = world.record();
+    let cells = record["cells"].as_array().expect("cells");
+    let verdicts: Vec<_> = cells.iter().map(|cell| (cell["llvm"].as_u64(), cell["verdict"].as_str())).collect();
+    let (lost, failed) = ((Some(22), Some("lost")), (Some(21), Some("fail")));
+    assert_eq!(verdicts, [lost, failed, lost, failed], "{record}");
+}
+
 /// Check that two runs at once, of one project and one store, both come to their end in directories of their own.
 #[test]
 fn two_runs_at_once_do_not_disturb_each_other() {
