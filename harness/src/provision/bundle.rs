@@ -21,7 +21,7 @@ const METADATA: Duration = Duration::from_secs(60);
 pub struct Bundle {
     /// The LLVM release.
     pub llvm: u32,
-    /// The executables, in cargo's order.
+    /// The executables, by name: cargo's own order is another each time.
     pub executables: Vec<TestExecutable>,
     /// What tells it from other bundles: a hash over the names and contents of the executables.
     pub fingerprint: Sha256,
@@ -205,7 +205,7 @@ struct Profile {
 fn executables(messages: &str, package: &str) -> Vec<TestExecutable> {
     let mut taken: BTreeMap<String, usize> = BTreeMap::new();
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    messages
+    let mut found: Vec<(String, PathBuf)> = messages
         .filter(|message| {
             message.reason == "compiler-artifact" && message.profile.as_ref().is_some_and(|profile| profile.test)
         })
@@ -216,11 +216,18 @@ fn executables(messages: &str, package: &str) -> Vec<TestExecutable> {
                 Some(kind @ ("bin" | "example" | "bench")) => format!("{package}::{kind}/{}", target.name),
                 _ => package.to_owned(),
             };
+            Some((name, path))
+        })
+        .collect();
+    found.sort();
+    found
+        .into_iter()
+        .map(|(name, path)| {
             let base = name.replace("::", "-").replace('/', "-");
             let uses = taken.entry(base.clone()).or_default();
             *uses += 1;
             let file = if *uses == 1 { base } else { format!("{base}-{uses}") };
-            Some(TestExecutable { name, file, path })
+            TestExecutable { name, file, path }
         })
         .collect()
 }
@@ -263,6 +270,8 @@ not json
                 ("my-crate::exec", "my-crate-exec")
             ]
         );
+        let reversed: Vec<&str> = messages.lines().rev().collect();
+        assert_eq!(executables(&reversed.join("\n"), "my-crate"), found, "cargo's order is another each time");
     }
 
     #[test]
