@@ -6,7 +6,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::matrix::{Arch, Filter, Shard};
+mod bench;
+mod cells;
+
+pub use self::bench::BenchCommand;
+use self::cells::parse_arch;
+pub use self::cells::{AccelChoice, FilterArgs, MatrixArgs, PlanArgs, PlanFormat, RunArgs, ShardArgs};
+use crate::matrix::Arch;
 
 /// Runs the root-only tests of a Rust eBPF project on a matrix of real kernels in QEMU.
 #[derive(Debug, Parser)]
@@ -93,138 +99,6 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
-}
-
-/// Where the matrix is.
-#[derive(Clone, Debug, Args)]
-pub struct MatrixArgs {
-    /// The matrix [default: matrix/matrix.yaml or ukci.yaml, here or in a directory above]
-    #[arg(long, value_name = "FILE")]
-    pub matrix: Option<PathBuf>,
-    /// Refuse kernels other than those that kernels.lock.json pins
-    #[arg(long)]
-    pub locked: bool,
-}
-
-/// Which cells.
-#[derive(Clone, Debug, Args)]
-pub struct FilterArgs {
-    /// Only this set of the matrix; the filters below narrow it further
-    #[arg(long, value_name = "NAME")]
-    pub set: Option<String>,
-    /// Only this kernel; a glob, may be repeated
-    #[arg(long = "kernel", value_name = "GLOB")]
-    pub kernels: Vec<String>,
-    /// Only this architecture; may be repeated
-    #[arg(long = "arch", value_name = "ARCH", value_parser = parse_arch)]
-    pub arches: Vec<Arch>,
-    /// Only this LLVM release; may be repeated
-    #[arg(long, value_name = "N")]
-    pub llvm: Vec<u32>,
-}
-
-fn parse_arch(name: &str) -> Result<Arch, String> {
-    name.parse().map_err(|()| format!("expected one of {}", Arch::ALL.map(Arch::name).join(", ")))
-}
-
-impl FilterArgs {
-    /// As the plan takes it.
-    #[must_use]
-    pub fn filter(&self) -> Filter {
-        let Self { set, kernels, arches, llvm } = self.clone();
-        Filter { set, kernels, arches, llvm }
-    }
-}
-
-/// Which part of the plan, when many machines share it.
-#[derive(Clone, Debug, Args)]
-pub struct ShardArgs {
-    /// Only this of N shards, which are expected to take the same time
-    #[arg(long, value_name = "I/N")]
-    pub shard: Option<Shard>,
-    /// Expect times as this run had them: its name, its directory or its run.json; the same for every shard
-    #[arg(long, value_name = "RUN")]
-    pub times: Option<PathBuf>,
-}
-
-/// Arguments of `ukci run`.
-#[derive(Clone, Debug, Args)]
-pub struct RunArgs {
-    /// Where the matrix is.
-    #[command(flatten)]
-    pub matrix: MatrixArgs,
-    /// Which cells.
-    #[command(flatten)]
-    pub filter: FilterArgs,
-    /// Which shard.
-    #[command(flatten)]
-    pub shard: ShardArgs,
-    /// Only tests whose path matches; a glob, may be repeated
-    #[arg(long = "test", value_name = "GLOB")]
-    pub tests: Vec<String>,
-    /// VMs at once [default: as many as the processors and the free memory carry]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub jobs: Option<u32>,
-    /// The run's directory [default: target/ukci/runs/<time>]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-    /// Take up a run that did not come to its end: its name, its directory or its run.json [default: the newest]
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["FilterArgs", "ShardArgs", "tests", "out"])]
-    pub resume: Option<Option<PathBuf>>,
-    /// Print plain lines instead of live progress
-    #[arg(long)]
-    pub no_progress: bool,
-    /// How guests are run
-    #[arg(long, value_enum, default_value_t)]
-    pub accel: AccelChoice,
-}
-
-/// How guests are run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum AccelChoice {
-    /// By KVM when a probe guest boots with it, else by software emulation
-    #[default]
-    Auto,
-    /// By KVM, or not at all
-    Kvm,
-    /// By software emulation
-    Tcg,
-}
-
-/// Arguments of `ukci plan`.
-#[derive(Clone, Debug, Args)]
-pub struct PlanArgs {
-    /// Where the matrix is.
-    #[command(flatten)]
-    pub matrix: MatrixArgs,
-    /// Which cells.
-    #[command(flatten)]
-    pub filter: FilterArgs,
-    /// Which shard.
-    #[command(flatten)]
-    pub shard: ShardArgs,
-    /// What to print
-    #[arg(long, value_enum, default_value_t)]
-    pub format: PlanFormat,
-    /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
-    pub json: bool,
-    /// With --format github: the most shards to make
-    #[arg(long, value_name = "N", required_if_eq("format", "github"), conflicts_with = "shard",
-        value_parser = clap::value_parser!(u16).range(1..=i64::from(Shard::MOST)))]
-    pub shards: Option<u16>,
-}
-
-/// What `ukci plan` prints.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum PlanFormat {
-    /// A table for each architecture
-    #[default]
-    Text,
-    /// Every cell
-    Json,
-    /// Shards, in one line, for a GitHub Actions `strategy.matrix`
-    Github,
 }
 
 /// Arguments of `ukci update`.
@@ -340,52 +214,4 @@ pub struct ExecArgs {
     /// The command and its arguments
     #[arg(last = true, required = true)]
     pub command: Vec<std::ffi::OsString>,
-}
-
-/// The commands of `ukci bench`.
-#[derive(Clone, Debug, Subcommand)]
-pub enum BenchCommand {
-    /// How long a large matrix takes from its text to the printed plan
-    Plan {
-        /// At least this many cells
-        #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-        cells: u32,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Run the matrix once, and say what a cell takes, how busy QEMU was, and what time was lost to waiting
-    #[command(after_help = "Example:\n  ukci bench matrix --arch x86_64 --json")]
-    Matrix {
-        /// What to run.
-        #[command(flatten)]
-        run: Box<RunArgs>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// How much the harness adds to the boot of a bare kernel, as a ratio
-    Boot {
-        /// Where the matrix is.
-        #[command(flatten)]
-        matrix: MatrixArgs,
-        /// The kernel's name in the matrix
-        #[arg(long, default_value = "6.12")]
-        kernel: String,
-        /// Boots of each kind
-        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-        rounds: u32,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// How long merging shards takes, and how that compares with only reading their records
-    Merge {
-        /// Test results in all shards together
-        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-        results: u32,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
 }
