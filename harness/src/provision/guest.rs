@@ -31,18 +31,7 @@ const INIT: &str = include_str!("../../../vm-images/init");
 pub(super) const RELAY: &str = include_str!("../../../vm-images/relay.rs");
 
 /// Every file system that tests of eBPF programs ask for. Device files and /proc come first: others are found there.
-const FSTAB: &str = "\
-proc /proc proc nosuid,nodev,noexec 0 0
-sys /sys sysfs nosuid,nodev,noexec 0 0
-pts /dev/pts devpts mode=620,ptmxmode=666 0 0
-shm /dev/shm tmpfs mode=1777 0 0
-run /run tmpfs mode=755 0 0
-tmp /tmp tmpfs mode=1777 0 0
-debug /sys/kernel/debug debugfs defaults 0 0
-tracing /sys/kernel/tracing tracefs defaults 0 0
-bpf /sys/fs/bpf bpf mode=700 0 0
-cgroup /sys/fs/cgroup cgroup2 defaults 0 0
-";
+const FSTAB: &str = include_str!("../../../vm-images/fstab");
 
 /// Why a guest image could not be made.
 #[derive(Debug, Error)]

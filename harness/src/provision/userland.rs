@@ -31,8 +31,6 @@ pub struct Userland {
 pub struct Cross {
     /// A script that compiles and links.
     pub compiler: PathBuf,
-    /// The LLVM release that it runs.
-    pub llvm: u32,
     /// The static libelf and zlib of that architecture.
     pub libraries: PathBuf,
 }
@@ -63,7 +61,7 @@ impl Userland {
 
 impl Cross {
     async fn provide(archive: &Arc<Archive>, spec: &MatrixSpec, arch: Arch) -> Result<Self, ToolchainError> {
-        // The oldest release of the matrix, whatever is asked for today: objects compiled by it stay good.
+        // The oldest release of the matrix, whichever are asked for today: with another, cargo would compile all C anew.
         let llvm = spec.llvm_versions().last().copied().unwrap_or_default();
         let tools = Llvm::fetch(archive, llvm, spec.llvm_suite(llvm)).await?;
         let gcc = in_background({
@@ -73,7 +71,7 @@ impl Cross {
         .await?;
         let sysroot = sysroot(archive, spec, arch, &["libelf-dev".into(), "libc6-dev".into(), gcc]).await?;
         let libraries = static_libraries(archive.store(), &sysroot, arch)?;
-        Ok(Self { compiler: tools.cross_compiler(archive.store(), arch, &sysroot)?, llvm, libraries })
+        Ok(Self { compiler: tools.cross_compiler(archive.store(), arch, &sysroot)?, libraries })
     }
 }
 
@@ -95,8 +93,8 @@ async fn sysroot(
     roots: &[String],
 ) -> Result<PathBuf, ToolchainError> {
     let mut without = vec!["libc6", "libc-dev-bin", "libnsl-dev", "libtirpc-dev", "rpcsvc-proto", "libcrypt-dev"];
-    without.extend(["libgcc-s1", "libgomp1", "libitm1", "libatomic1", "libasan8", "liblsan0", "libtsan2", "libubsan1"]);
-    without.extend(["libhwasan0"]);
+    without.extend(["libgcc-s1", "libgomp1", "libitm1", "libatomic1"]);
+    without.extend(["libasan8", "libhwasan0", "liblsan0", "libtsan2", "libubsan1"]);
     if !roots.iter().any(|root| root == "libc6-dev") {
         without.push("libc6-dev");
     }
