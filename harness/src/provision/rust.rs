@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::llvm::{keep_script, script};
-use super::program::{self, Program};
+use super::program::{self, Origin, Program};
 use super::{ToolchainError, in_background};
 use crate::archive::{Archive, Key, StoreError};
 use crate::matrix::{Arch, MatrixSpec};
@@ -25,19 +25,8 @@ pub struct Rust {
     pub rustc: PathBuf,
     /// What it says of itself: `rustc -vV`.
     pub version: String,
-    /// Where the standard library came from.
-    pub origin: RustOrigin,
-}
-
-/// Where a standard library came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RustOrigin {
-    /// It was there.
-    Installed,
-    /// rustup added it.
-    Rustup,
-    /// It is the package archive's, and so is its compiler.
-    Archive,
+    /// Whether it is the machine's, to which rustup may have added the standard library, or the archive's.
+    pub origin: Origin,
 }
 
 impl Rust {
@@ -52,15 +41,15 @@ impl Rust {
         arch: Arch,
     ) -> Result<Self, ToolchainError> {
         let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
-        let machines = |origin| async move {
+        let machines = || async move {
             let version = ask(&rustc, root, &["-vV"]).await?;
-            Ok(Self { rustc, version, origin })
+            Ok(Self { rustc, version, origin: Origin::System })
         };
         if has_std(root, arch).await? {
-            return machines(RustOrigin::Installed).await;
+            return machines().await;
         }
         let rustup = match rustup_adds(archive, root, arch).await {
-            Ok(()) if has_std(root, arch).await? => return machines(RustOrigin::Rustup).await,
+            Ok(()) if has_std(root, arch).await? => return machines().await,
             Ok(()) => "rustup added it to a toolchain other than that of `rustc`".to_owned(),
             Err(why) => why,
         };
@@ -102,7 +91,7 @@ async fn from_archive(archive: &Arc<Archive>, suite: &str, arch: Arch) -> Result
     let (archive, suite) = (Arc::clone(archive), suite.to_owned());
     let rustc = in_background(move || unpack(&archive, &suite, arch)).await?;
     let version = ask(&rustc, Path::new("/"), &["-vV"]).await?;
-    Ok(Rust { rustc, version, origin: RustOrigin::Archive })
+    Ok(Rust { rustc, version, origin: Origin::Archive })
 }
 
 /// Unpacks them, and gives the script that runs the compiler.

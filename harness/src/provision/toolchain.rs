@@ -9,7 +9,6 @@ use thiserror::Error;
 
 use super::llvm::Llvm;
 use super::program::{self, MissingProgram, Origin};
-use super::rust::RustOrigin;
 use super::userland::Userland;
 use crate::archive::{Archive, ArchiveError, Key, StoreError};
 use crate::matrix::{Arch, MatrixSpec};
@@ -158,7 +157,7 @@ impl Toolchain {
             env.push((format!("CARGO_TARGET_{}_LINKER", target.to_uppercase()).into(), cross.compiler.clone().into()));
             env.push((format!("CC_{target}").into(), cross.compiler.clone().into()));
         }
-        if rust.origin == RustOrigin::Archive {
+        if rust.origin == Origin::Archive {
             env.push(("RUSTC".into(), rust.rustc.clone().into()));
         }
         if program::on_path("pkg-config").is_none() {
