@@ -131,6 +131,12 @@ pub struct ReportArgs {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
+    /// Write the page for a browser instead, and print its path
+    #[arg(long, conflicts_with = "format")]
+    pub html: bool,
+    /// Where the page goes [default: report.html in the run's directory]
+    #[arg(short, long, value_name = "FILE", requires = "html")]
+    pub output: Option<PathBuf>,
 }
 
 /// What `ukci report` prints.
