@@ -22,7 +22,8 @@ pub(super) fn write(context: &Context<'_>, html: &mut Html) {
     let places = Places::of(coverage, context.page.run);
     if places.unknown > 0 {
         let unknown = text::count(places.unknown, "cell");
-        html.leaf("p", &[("class", "note")], &format!("{unknown} of the coverage are not in this run, and not shown."));
+        let note = format!("The coverage names {unknown} that this run does not have; they are left out.");
+        html.leaf("p", &[("class", "note")], &note);
     }
     summary(coverage, &places, html);
     paths::write(coverage, &places, html);

@@ -1,11 +1,12 @@
 //! The matrix: a table per architecture, kernels × LLVM releases, each cell of the run exactly once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::parts::{table, verdict_cell};
 use super::writer::Html;
-use super::{Context, Link, parts};
+use super::{Context, parts};
 use crate::matrix::Arch;
+use crate::report::cells;
 use crate::report::grid::{self, cell_text, cell_time};
 use crate::report::text;
 use crate::run::outcome::{CellOutcome, KernelId, Verdict};
@@ -88,19 +89,22 @@ fn write_row(context: &Context<'_>, row: &Row<'_>, llvms: &BTreeSet<u32>, html: 
     }
 }
 
-/// Why cells of the plan did not run: each reason with its cells.
+/// Why cells did not run: each reason, to the letter, with its cells.
 fn reasons_not_to_run(context: &Context<'_>, html: &mut Html) {
-    let waiting: Vec<_> =
-        context.findings.iter().enumerate().filter(|(_, finding)| finding.verdict == Verdict::NotRun).collect();
-    if waiting.is_empty() {
+    let mut reasons: BTreeMap<String, Vec<&CellOutcome>> = BTreeMap::new();
+    for cell in context.page.run.cells.iter().filter(|cell| cell.verdict() == Verdict::NotRun) {
+        reasons.entry(text::one_line(&cell.reason().unwrap_or_default())).or_default().push(cell);
+    }
+    if reasons.is_empty() {
         return;
     }
     html.leaf("h3", &[], "Not run");
     html.element("ul", &[("class", "reasons")], |html| {
-        for (number, finding) in waiting {
+        for (reason, cells) in reasons {
             html.element("li", &[], |html| {
-                html.text(&finding.line).text(" (");
-                html.link(&Link::place("finding", number), &text::count(finding.cells.len(), "cell")).text(")");
+                let places: Vec<_> = cells.iter().map(|cell| cells::place(cell)).collect();
+                html.text(&reason).text(": ");
+                html.leaf("small", &[], &context.names.list(&places, usize::MAX).join(", "));
             });
         }
     });

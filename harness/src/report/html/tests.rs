@@ -1,5 +1,7 @@
 //! The page as a reader of markup sees it. A browser looks at it in `.ci/page`.
 
+mod pages;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use quick_xml::Reader;
@@ -359,15 +361,7 @@ fn the_policy_names_the_script_and_allows_nothing_else() {
 /// Check that ten thousand cells, a thousand of them failed, stay a page that a browser can take.
 #[test]
 fn ten_thousand_cells_fit() {
-    let cells = (0..10_000_u32).map(|number| {
-        let tests = fixture::TESTS.iter().enumerate().map(|(index, name)| {
-            let failed = number % 10 == 0 && index == 3;
-            fixture::test(name, if failed { TestResult::Failed } else { TestResult::Passed }, failed.then_some("E2BIG"))
-        });
-        let attempt = fixture::attempt(tests.collect());
-        fixture::cell(Arch::ALL[number as usize % 3], &format!("6.{}", number / 90), 10 + number / 3 % 30, vec![attempt])
-    });
-    let run = fixture::run(cells.collect());
+    let run = pages::many();
     let logs = Logs::new();
     let page = Page {
         run: &run,

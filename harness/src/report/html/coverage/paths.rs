@@ -82,7 +82,10 @@ fn ranges(coverage: &Coverage, places: &Places<'_>, reach: Reach, id: &str, capt
         .flat_map(|(number, file)| {
             let alike = |one: &CoveredLine, other: &CoveredLine| {
                 let function = |line| file.function_of(line).map(|function| function.line);
-                one.cells == other.cells && function(one.line) == function(other.line)
+                let counted = |line: &CoveredLine| line.count.is_some();
+                one.cells == other.cells
+                    && counted(one) == counted(other)
+                    && function(one.line) == function(other.line)
             };
             file.lines.chunk_by(alike).map(move |lines| Range { number, file, lines })
         })
