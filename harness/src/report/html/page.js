@@ -52,7 +52,9 @@
       names.add(tokens(text(table.caption))[0]);
       for (const { row, cells: tds, texts } of bodies.flatMap((part) => part.rows)) {
         names.add(row.cells[0].firstChild.data.trim().toLowerCase());
-        tds.forEach((cell, index) => cells.set(cell.id.replace("cell", ""), texts[index]));
+        tds.forEach((cell, index) => {
+          if (cell.id !== "") cells.set(cell.id.replace("cell", ""), texts[index]);
+        });
       }
       for (const head of [...table.tHead.rows[0].cells].slice(1)) names.add(text(head).replace("llvm ", "llvm"));
     }

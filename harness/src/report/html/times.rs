@@ -19,6 +19,9 @@ const OF_CELL: [(PhaseName, &str); 7] = [
     (PhaseName::PowerOff, "power_off"),
 ];
 
+/// Rows of a table that is not folded. A browser takes seconds to lay out ten thousand.
+const MOST_OPEN: usize = 1000;
+
 /// The width of a bar, in units of its own.
 const BAR: f64 = 1000.0;
 
@@ -37,7 +40,15 @@ pub(super) fn write(context: &Context<'_>, html: &mut Html) {
             });
         }
     });
-    cells(run, html);
+    let attempted = run.cells.iter().filter(|cell| !cell.attempts.is_empty()).count();
+    if attempted > MOST_OPEN {
+        html.element("details", &[], |html| {
+            html.leaf("summary", &[], &format!("Phases of each of {attempted} cells"));
+            cells(run, html);
+        });
+    } else {
+        cells(run, html);
+    }
     if !run.jobs.is_empty() {
         jobs(run, html);
     }
