@@ -136,7 +136,6 @@ for (const number of pages.keys()) {
         check(await folded.getAttribute("open") !== null, "a log does not unfold by the keyboard");
       }
     }
-    await page.locator("#times details").evaluateAll((all) => all.forEach((details) => { details.open = true; }));
     const head = page.locator("#times-cells").locator("xpath=..").locator("thead th").nth(2);
     if (await head.count() > 0) {
       const column = () => page.locator("#times-cells").locator("xpath=..").locator("tbody td:nth-child(3)").allTextContents();

@@ -218,7 +218,10 @@ fn header(context: &Context<'_>, html: &mut Html) {
             html.text("All words must stand in a cell, row or finding. ");
             html.leaf("kbd", &[], "/").text(" goes to the filter, ");
             html.leaf("kbd", &[], "Esc").text(" clears it, ");
-            html.leaf("kbd", &[], "n").text(" and ").leaf("kbd", &[], "p").text(" go to the next and the previous finding.");
+            html.leaf("kbd", &[], "n")
+                .text(" and ")
+                .leaf("kbd", &[], "p")
+                .text(" go to the next and the previous finding.");
         });
     });
 }

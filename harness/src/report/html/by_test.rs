@@ -88,7 +88,8 @@ impl Entry {
             return;
         };
         let count = self.verdicts.iter().filter(|verdict| **verdict == worst).count();
-        let small = if count == self.verdicts.len() { String::new() } else { format!("{count}/{}", self.verdicts.len()) };
+        let small =
+            if count == self.verdicts.len() { String::new() } else { format!("{count}/{}", self.verdicts.len()) };
         let link = self.finding.map(|number| Link::place("finding", number));
         verdict_cell(html, &[("class", worst.name())], &grid::mark(worst).to_string(), link.as_ref(), &small);
     }

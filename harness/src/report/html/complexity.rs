@@ -54,7 +54,7 @@ pub(super) fn write(context: &Context<'_>, html: &mut Html) {
     }
     let limits = format!(
         "Instructions that the verifier processed (limit {}), then the deepest stack in bytes (limit {STACK_LIMIT}). \
-         A darker cell is nearer to the limit; – is not known.",
+         The stronger the colour, the nearer the limit; – is not known.",
         grouped(INSNS_LIMIT)
     );
     html.leaf("p", &[], &limits);
@@ -120,9 +120,11 @@ fn cell(record: Option<&Measured>, html: &mut Html) {
     let stack = || record.stack_max.map_or_else(|| "– B".to_owned(), |bytes| format!("{} B", grouped(bytes)));
     let (class, text, small) = match record.verdict {
         LoadVerdict::Loaded => (heat(record.insns_processed), insns(), stack()),
-        LoadVerdict::Rejected => {
-            ("fail", "✗ rejected".into(), record.insns_processed.map(|_| format!("after {}", insns())).unwrap_or_default())
-        }
+        LoadVerdict::Rejected => (
+            "fail",
+            "✗ rejected".into(),
+            record.insns_processed.map(|_| format!("after {}", insns())).unwrap_or_default(),
+        ),
         LoadVerdict::Skipped => ("not_run", "– skipped".into(), String::new()),
     };
     parts::verdict_cell(html, &[("class", class)], &text, None, &small);

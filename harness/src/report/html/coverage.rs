@@ -37,7 +37,10 @@ pub(super) fn write(context: &Context<'_>, html: &mut Html) {
 fn summary(coverage: &Coverage, places: &Places<'_>, html: &mut Html) {
     let caption = format!("Lines of each file, over {} with coverage", text::count(places.measured.len(), "cell"));
     table(html, "coverage-files", "numbers", &caption, |html| {
-        parts::heads(html, ["File", "Lines", "Ran", "Ran, in %", "Everywhere", "On some kernels only", "Never", "No data"]);
+        parts::heads(
+            html,
+            ["File", "Lines", "Ran", "Ran, in %", "Everywhere", "On some kernels only", "Never", "No data"],
+        );
         html.element("tbody", &[], |html| {
             for (number, file) in coverage.files.iter().enumerate() {
                 html.element("tr", &[], |html| {

@@ -97,6 +97,9 @@ mod tests {
     #[test]
     fn digits_stand_in_groups_of_three() {
         let groups = [0, 12, 999, 1000, 16_621, 1_000_000].map(grouped);
-        assert_eq!(groups.map(|text| text.replace('\u{202f}', " ")), ["0", "12", "999", "1 000", "16 621", "1 000 000"]);
+        assert_eq!(
+            groups.map(|text| text.replace('\u{202f}', " ")),
+            ["0", "12", "999", "1 000", "16 621", "1 000 000"]
+        );
     }
 }

@@ -60,6 +60,8 @@ fn function_cell(kernel: &Kernel<'_>, ran: &BTreeSet<&str>, count: Option<u64>, 
     let (hit, all) = (kernel.cells.iter().filter(|cell| ran.contains(**cell)).count(), kernel.cells.len());
     match hit {
         0 if count.is_none() => html.leaf("td", &[("class", "unknown")], "–"),
+        // A fallback that another kernel takes is nothing to worry about.
+        0 if !ran.is_empty() => html.leaf("td", &[("class", "not_run")], "✗"),
         0 => html.leaf("td", &[("class", "never")], "✗"),
         hit if hit == all => html.leaf("td", &[("class", "all")], "✓"),
         hit => html.element("td", &[("class", "some")], |html| {
@@ -83,9 +85,7 @@ fn ranges(coverage: &Coverage, places: &Places<'_>, reach: Reach, id: &str, capt
             let alike = |one: &CoveredLine, other: &CoveredLine| {
                 let function = |line| file.function_of(line).map(|function| function.line);
                 let counted = |line: &CoveredLine| line.count.is_some();
-                one.cells == other.cells
-                    && counted(one) == counted(other)
-                    && function(one.line) == function(other.line)
+                one.cells == other.cells && counted(one) == counted(other) && function(one.line) == function(other.line)
             };
             file.lines.chunk_by(alike).map(move |lines| Range { number, file, lines })
         })
@@ -128,4 +128,3 @@ impl Range<'_> {
         }
     }
 }
-

@@ -18,10 +18,15 @@ pub(super) fn write(number: usize, file: &CoveredFile, places: &Places<'_>, html
         attributes.push(("open", ""));
     }
     html.element("details", &attributes, |html| {
-        let percent = tally.percent().map_or_else(|| "no data".into(), |percent| format!("{percent:.1} % of its lines ran"));
+        let percent =
+            tally.percent().map_or_else(|| "no data".into(), |percent| format!("{percent:.1} % of its lines ran"));
         html.leaf("summary", &[], &format!("{}: {percent}", file.path));
         if file.source.is_none() {
-            html.leaf("p", &[("class", "note")], "The project has no such file here: only the numbers of the lines are known.");
+            html.leaf(
+                "p",
+                &[("class", "note")],
+                "The project has no such file here: only the numbers of the lines are known.",
+            );
         }
         let caption = format!("{}: how often and on how many kernels each line ran", file.path);
         table(html, &format!("{id}-lines"), "code", &caption, |html| {

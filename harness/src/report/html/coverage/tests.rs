@@ -94,7 +94,10 @@ fn a_fallback_names_its_kernels() {
     // Columns: x86_64 5.10 and 6.12, aarch64 5.10 and 6.12.
     assert_eq!(row(&page, "fallback "), "fallback src/a.bpf.c:4|✓|✗|✓|✗|");
     assert_eq!(row(&page, "main "), "main src/a.bpf.c:1|✓|✓|✓ 1/2|✓|");
-    assert_eq!(row(&page, "a.bpf.c:5–6|"), "a.bpf.c:5–6|fallback|old_way();|x86_64/5.10/*, aarch64/5.10/*|x86_64/6.12/*, aarch64/6.12/*|");
+    assert_eq!(
+        row(&page, "a.bpf.c:5–6|"),
+        "a.bpf.c:5–6|fallback|old_way();|x86_64/5.10/*, aarch64/5.10/*|x86_64/6.12/*, aarch64/6.12/*|"
+    );
     assert_eq!(row(&page, "a.bpf.c:7|"), "a.bpf.c:7|fallback|never();|");
 }
 
@@ -118,7 +121,8 @@ fn lines_stand_beside_their_counts() {
 /// Check that cells which the run does not have are said and not counted.
 #[test]
 fn cells_of_another_run_are_said() {
-    let page = page(coverage(&[json!({"line": 1, "count": 1, "cells": ["x86_64/9.9/llvm22", "x86_64/6.12/llvm22"]})], &[]));
+    let page =
+        page(coverage(&[json!({"line": 1, "count": 1, "cells": ["x86_64/9.9/llvm22", "x86_64/6.12/llvm22"]})], &[]));
     assert!(page.contains("names 1 cell that this run does not have"), "{page}");
     assert_eq!(row(&page, "1|"), "1|1|all||");
 }

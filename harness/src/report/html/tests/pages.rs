@@ -25,7 +25,8 @@ fn write(
     let pages = std::env::var_os("UKCI_TEST_PAGES").expect("UKCI_TEST_PAGES names the directory for the pages");
     let directory = Path::new(&pages).join(name);
     fs::create_dir_all(&directory).expect("a directory");
-    let text = format!("[    0.0] booting\n{}{EVIL}\n", "[    1.0] a line of a console that goes on and on\n".repeat(400));
+    let text =
+        format!("[    0.0] booting\n{}{EVIL}\n", "[    1.0] a line of a console that goes on and on\n".repeat(400));
     let tail = Excerpt::Tail { total_bytes: 3 << 20, shown_bytes: text.len() as u64, text };
     let logs = wanted_logs(run).into_iter().map(|path| (path, tail.clone())).collect();
     let page = Page {
@@ -72,12 +73,15 @@ fn coverage(run: &RunOutcome) -> Coverage {
 
 /// Programs of every heat, one that old kernels reject, one that is skipped.
 fn complexity(run: &RunOutcome) -> Vec<Measured> {
-    let programs = [("on_exec_fentry", 840), ("on_exec_kprobe", 3_482), ("on_fork", 41_000), ("walk", 310_000), ("huge", 900_000)];
+    let programs =
+        [("on_exec_fentry", 840), ("on_exec_kprobe", 3_482), ("on_fork", 41_000), ("walk", 310_000), ("huge", 900_000)];
     let of_cell = |cell: &CellOutcome| {
         let (arch, kernel, llvm) = (cell.arch, cell.kernel.name.clone(), cell.llvm);
         let record = move |(program, insns): (&str, u64)| {
             let (verdict, reason) = match (program, kernel.as_str()) {
-                ("huge", "5.10" | "6.1") => (LoadVerdict::Rejected, Some("BPF program is too large. Processed 1000001 insn")),
+                ("huge", "5.10" | "6.1") => {
+                    (LoadVerdict::Rejected, Some("BPF program is too large. Processed 1000001 insn"))
+                }
                 ("on_exec_fentry", "5.10") => (LoadVerdict::Skipped, Some("no fentry on this kernel")),
                 _ => (LoadVerdict::Loaded, None),
             };
@@ -106,7 +110,14 @@ fn capabilities(run: &RunOutcome) -> Vec<Capability> {
                 ("fentry", _) if arch == Arch::Riscv64 => (Support::Unknown, Some("BTF was not there")),
                 _ => (Support::Yes, None),
             };
-            Capability { arch, kernel: kernel.clone(), llvm, name: name.into(), support, reason: reason.map(Into::into) }
+            Capability {
+                arch,
+                kernel: kernel.clone(),
+                llvm,
+                name: name.into(),
+                support,
+                reason: reason.map(Into::into),
+            }
         })
     };
     run.cells.iter().filter(|cell| !cell.attempts.is_empty()).flat_map(of_cell).collect()
@@ -120,7 +131,12 @@ pub(super) fn many() -> RunOutcome {
             fixture::test(name, if failed { TestResult::Failed } else { TestResult::Passed }, failed.then_some("E2BIG"))
         });
         let attempt = fixture::attempt(tests.collect());
-        fixture::cell(Arch::ALL[number as usize % 3], &format!("6.{}", number / 90), 10 + number / 3 % 30, vec![attempt])
+        fixture::cell(
+            Arch::ALL[number as usize % 3],
+            &format!("6.{}", number / 90),
+            10 + number / 3 % 30,
+            vec![attempt],
+        )
     });
     fixture::run(cells.collect())
 }
