@@ -53,7 +53,7 @@ impl Support {
 
 pub(super) fn write(context: &Context<'_>, html: &mut Html) {
     let absent = "The run did not ask the kernels what they can do.";
-    let Some(tried) = parts::part(html, &context.page.capabilities, absent) else { return };
+    let Some(tried) = parts::part(html, context.page.capabilities, absent) else { return };
     for arch in Arch::ALL {
         let of_arch: Vec<_> = tried.iter().filter(|capability| capability.arch == arch).collect();
         if !of_arch.is_empty() {

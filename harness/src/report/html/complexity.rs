@@ -47,7 +47,7 @@ pub enum LoadVerdict {
 
 pub(super) fn write(context: &Context<'_>, html: &mut Html) {
     let absent = "The run measured no verifier complexity.";
-    let Some(measured) = parts::part(html, &context.page.complexity, absent) else { return };
+    let Some(measured) = parts::part(html, context.page.complexity, absent) else { return };
     if measured.is_empty() {
         html.leaf("p", &[("class", "absent")], absent);
         return;

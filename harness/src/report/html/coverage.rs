@@ -18,7 +18,7 @@ use crate::report::text;
 
 pub(super) fn write(context: &Context<'_>, html: &mut Html) {
     let absent = "The run collected no coverage. `ukci run --coverage` does.";
-    let Some(coverage) = parts::part(html, &context.page.coverage, absent) else { return };
+    let Some(coverage) = parts::part(html, context.page.coverage, absent) else { return };
     let places = Places::of(coverage, context.page.run);
     if places.unknown > 0 {
         let unknown = text::count(places.unknown, "cell");

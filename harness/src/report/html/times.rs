@@ -160,8 +160,10 @@ fn jobs(run: &RunOutcome, html: &mut Html) {
     } else {
         " Each machine, and each time that the run was taken up again, begins anew at 0."
     };
-    let caption =
-        format!("Life of each VM, in s since the jobs began; the bars end at {}.{several}", text::seconds(last));
+    let caption = format!(
+        "Life of each VM, in s since the jobs began; grey is waiting, the bars end at {}.{several}",
+        text::seconds(last)
+    );
     table(html, "times-jobs", "numbers sortable", &caption, |html| {
         parts::heads(html, ["VM", "Provision", "Build", "Ready", "Started", "Ended", "CPU", "Bar"]);
         html.element("tbody", &[], |html| {
