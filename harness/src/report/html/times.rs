@@ -50,12 +50,16 @@ pub(super) fn write(context: &Context<'_>, html: &mut Html) {
 fn totals(run: &RunOutcome, html: &mut Html) {
     let measures = Measures::of(run, run.host.cores);
     if run.finished.is_some() && !run.jobs.is_empty() && run.resumed.is_empty() && run.hosts.is_empty() {
-        let facts = [
+        let mut facts = vec![
             format!("{} of wall time", text::seconds(measures.wall_seconds)),
             format!("{} per cell", text::seconds(measures.seconds_per_cell)),
             text::count(measures.vms, "VM"),
-            format!("QEMU took {:.0} % of {}", measures.qemu_cpu_share * 100.0, text::count(measures.cores, "core")),
         ];
+        // Of a VM that was killed nobody knows what it took.
+        if run.jobs.iter().flat_map(|job| &job.vms).any(|vm| vm.cpu_seconds.is_some()) {
+            let cores = text::count(measures.cores, "core");
+            facts.push(format!("QEMU took {:.0} % of {cores}", measures.qemu_cpu_share * 100.0));
+        }
         html.leaf("p", &[("class", "facts")], &facts.join(" · "));
     }
     table(html, "times-totals", "numbers", "Phases by architecture: the sum over all, and the median, in s", |html| {
