@@ -2,6 +2,7 @@
 //!
 //! The main entry is [`execute_plan`]; what it leaves is an [`outcome::RunOutcome`].
 
+pub mod artifacts;
 mod bench;
 mod cell;
 mod context;
@@ -19,6 +20,7 @@ mod record;
 mod resume;
 mod schedule;
 mod slots;
+mod unpack;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -34,6 +34,7 @@ pub(crate) fn test(name: &str, result: TestResult, message: Option<&str>) -> Tes
         message: message.map(Into::into),
         expected_failure: None,
         log: Some(format!("cells/tests/{name}.log")),
+        artifacts: vec![],
     }
 }
 
@@ -110,6 +111,7 @@ pub(crate) fn resumed_shard() -> RunOutcome {
     let [kernel, image, bundle] = [b"kernel", b"image.", b"bundle"].map(|input| Some(Sha256::of(input)));
     run.cells[0].inputs = Inputs { kernel, image, bundle };
     run.cells[0].position = 4;
+    run.cells[0].attempts[0].tests[0].artifacts = vec!["artifacts/sees_exec/doctor.txt".into()];
     run
 }
 

@@ -157,6 +157,8 @@ struct TestView<'a> {
     message: Option<&'a str>,
     expected_failure: Option<&'a str>,
     log: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    artifacts: &'a [String],
 }
 
 impl<'a> RunView<'a> {
@@ -209,7 +211,7 @@ impl<'a> CellView<'a> {
 
 impl<'a> TestView<'a> {
     fn of(test: &'a TestRecord) -> Self {
-        let TestRecord { binary, name, result, seconds, message, expected_failure, log } = test;
+        let TestRecord { binary, name, result, seconds, message, expected_failure, log, artifacts } = test;
         Self {
             binary,
             name,
@@ -219,6 +221,7 @@ impl<'a> TestView<'a> {
             message: message.as_deref(),
             expected_failure: expected_failure.as_deref(),
             log: log.as_deref(),
+            artifacts,
         }
     }
 }

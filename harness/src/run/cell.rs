@@ -54,10 +54,16 @@ async fn run_tests(
         let (total, name) = (tests.len(), test.name.clone());
         context.record.event(&Event::TestStarted { job: job.to_owned(), test: name, done: place, total });
         let waiting = waiting(context, cell, test);
-        let (ran, error) = execute::run(guest, bundle, test, waiting, &context.tests, &logs).await;
-        let log = ran.log.as_ref().map(|file| context.directory.relative(&logs.join(file)));
-        context.record.test(job, cell, place, TestRecord { log, ..ran });
-        if let Some(error) = error {
+        let ran = execute::run(guest, bundle, test, waiting, &context.tests, &logs).await;
+        let record = ran.record;
+        let log = record.log.as_ref().map(|file| context.directory.relative(&logs.join(file)));
+        let in_cell = |file: &String| context.directory.relative_to_cell(cell, &logs.join(file));
+        let artifacts = record.artifacts.iter().map(in_cell).collect();
+        context.record.test(job, cell, place, TestRecord { log, artifacts, ..record });
+        if let Some(warning) = ran.warning {
+            context.record.event(&Event::Warning(format!("{cell}: {}: {warning}", test.name)));
+        }
+        if let Some(error) = ran.error {
             return Err(guest.lost(PhaseName::Test, error).await);
         }
     }
@@ -74,5 +80,6 @@ fn waiting(context: &Context, cell: &str, test: &execute::Listed) -> TestRecord 
         message: None,
         expected_failure: context.tests.expectations.reason(cell, &test.name).map(ToOwned::to_owned),
         log: None,
+        artifacts: Vec::new(),
     }
 }

@@ -53,6 +53,9 @@ pub struct TestRecord {
     pub expected_failure: Option<String>,
     /// The log of its output, relative to the run's directory.
     pub log: Option<String>,
+    /// The files that it left in `UKCI_ARTIFACTS`, sorted; relative to the directory `cells/<id>` of its cell.
+    #[serde(default)]
+    pub artifacts: Vec<String>,
 }
 
 impl TestRecord {

@@ -133,6 +133,7 @@ fn cell(position: usize, tests: usize) -> CellOutcome {
         message: (place == 42).then(|| format!("assertion `left == right` failed in {position}\n  left: 1\n right: 2")),
         expected_failure: None,
         log: Some(format!("cells/{id}/demo-exec-{place}.log")),
+        artifacts: Vec::new(),
     };
     let phases = vec![Phase { name: PhaseName::Test, seconds: 25.0 }];
     let attempt = Attempt { phases, tests: (0..tests).map(test).collect(), loss: None };

@@ -12,6 +12,7 @@ fn test(result: TestResult, expected: bool) -> TestRecord {
         message: (result != TestResult::Passed).then(|| "\n  left != right\ndetails".into()),
         expected_failure: expected.then(|| "needs LSM hooks".into()),
         log: None,
+        artifacts: vec![],
     }
 }
 
