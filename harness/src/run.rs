@@ -4,6 +4,7 @@
 
 pub mod artifacts;
 mod bench;
+mod capabilities;
 mod cell;
 mod context;
 pub mod directory;
@@ -30,6 +31,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use self::bench::{BootTimes, boot_times};
+pub use self::capabilities::{Judged, judge};
 pub use self::execute::TestOptions;
 pub use self::history::History;
 pub use self::measure::{Measures, PHASES, Waiting, median};

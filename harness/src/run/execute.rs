@@ -10,7 +10,7 @@ use super::artifacts::{self, Spot};
 use super::guest::Guest;
 use super::libtest::{self, Ended};
 use super::outcome::{TestRecord, TestResult};
-use crate::matrix::{Expectations, Tests};
+use crate::matrix::{Capabilities, Expectations, Tests};
 use crate::provision::{Bundle, TestExecutable};
 use crate::vm::ssh::{Exit, Output, Session, SshError, quote};
 
@@ -21,12 +21,16 @@ pub struct TestOptions {
     pub tests: Tests,
     /// Only those whose path matches one of these; all when there is none.
     pub only: Vec<GlobMatcher>,
+    /// Those whose path matches one of these run with one LLVM of each VM.
+    pub once: Vec<GlobMatcher>,
     /// Environment in the guest.
     pub env: BTreeMap<String, String>,
     /// How long one test may run.
     pub deadline: Duration,
     /// What is known to fail.
     pub expectations: Expectations,
+    /// What kernels are expected to be capable of, if anything is.
+    pub capabilities: Option<Capabilities>,
 }
 
 /// One test, found in an executable.
@@ -36,6 +40,15 @@ pub(super) struct Listed {
     pub(super) name: String,
     /// What its files are called, on this machine and in the guest: no other test of the bundle has the same.
     pub(super) stem: String,
+}
+
+/// The tests of a bundle.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listing {
+    /// Those that run, in their order.
+    pub(super) tests: Vec<Listed>,
+    /// How many are left to the bundle of another LLVM.
+    pub(super) elsewhere: usize,
 }
 
 /// What came of one test.
@@ -56,15 +69,16 @@ const SAY_TESTED: &str = "echo '<3>ukci: tested' >/dev/kmsg";
 /// Saying so takes milliseconds.
 const SAYING: Duration = Duration::from_secs(20);
 
-/// Asks every executable of the bundle for its tests.
+/// Asks every executable of the bundle for its tests. Those that run once per VM are among them if it `has_once`.
 pub(super) async fn list(
     session: &Session,
     bundle: &Bundle,
     options: &TestOptions,
-) -> Result<Result<Vec<Listed>, String>, SshError> {
+    has_once: bool,
+) -> Result<Result<Listing, String>, SshError> {
     /// Listing prints names and runs nothing, so a minute is ample, even under emulation.
     const DEADLINE: Duration = Duration::from_secs(60);
-    let (mut found, mut taken) = (Vec::new(), BTreeSet::new());
+    let (mut listing, mut taken) = (Listing::default(), BTreeSet::new());
     for executable in &bundle.executables {
         let path = format!("{}/{}", bundle.guest_directory(), executable.file);
         let which = match options.tests {
@@ -79,12 +93,16 @@ pub(super) async fn list(
         }
         let names = libtest::listed(&String::from_utf8_lossy(&output.stdout));
         let chosen = |name: &String| options.only.is_empty() || options.only.iter().any(|glob| glob.is_match(name));
-        found.extend(names.into_iter().filter(chosen).map(|name| {
+        for name in names.into_iter().filter(chosen) {
+            if !has_once && options.once.iter().any(|glob| glob.is_match(&name)) {
+                listing.elsewhere += 1;
+                continue;
+            }
             let stem = stem(executable, &name, &mut taken);
-            Listed { executable: executable.clone(), name, stem }
-        }));
+            listing.tests.push(Listed { executable: executable.clone(), name, stem });
+        }
     }
-    Ok(Ok(found))
+    Ok(Ok(listing))
 }
 
 /// The name of the files of a test, which is put among those that are `taken`.
