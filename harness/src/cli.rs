@@ -4,6 +4,7 @@ pub mod args;
 mod begin;
 mod bench;
 mod cache;
+mod capabilities;
 mod doctor;
 mod environment;
 mod failure;
@@ -62,6 +63,7 @@ async fn perform(command: Command) -> Result<u8, Failure> {
         Command::Update(args) => update::update(args).await,
         Command::Merge(args) => merge::merge(&args),
         Command::Report(args) => report::report(&args),
+        Command::Capabilities(args) => capabilities::capabilities(&args),
         Command::Shell(args) => shell::shell(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Cache { command } => cache::cache(command).await,

@@ -3,6 +3,7 @@
 //! Everything here is pure: text in, values out. `provision` and `run` do the work that these values describe.
 
 mod arch;
+mod capabilities;
 mod expect;
 mod lock;
 mod plan;
@@ -12,6 +13,7 @@ mod text;
 mod times;
 
 pub use arch::Arch;
+pub use capabilities::{Capabilities, ExpectedCapability};
 pub use expect::{Expectation, Expectations};
 pub use lock::{KernelLock, LockError, PinnedKernel, PinnedPackage, Series};
 pub(crate) use plan::matcher;

@@ -4,6 +4,7 @@ mod json;
 mod junit;
 mod markdown;
 mod plan;
+mod support;
 mod table;
 mod terminal;
 
@@ -21,9 +22,11 @@ pub use json::{ReadError, read};
 pub use junit::write as write_junit;
 pub use markdown::render as markdown;
 pub use plan::{reasons_not_to_run, render as plan};
+pub use support::Support;
 pub use table::render as write_table;
 pub use terminal::{Draw, Terminal};
 pub use text::Style;
+pub(crate) use text::one_line;
 
 use crate::run::outcome::RunOutcome;
 

@@ -2,7 +2,9 @@
 //!
 //! The main entry is [`execute_plan`]; what it leaves is an [`outcome::RunOutcome`].
 
+pub mod artifacts;
 mod bench;
+mod capabilities;
 mod cell;
 mod context;
 pub mod directory;
@@ -19,6 +21,7 @@ mod record;
 mod resume;
 mod schedule;
 mod slots;
+mod unpack;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use self::bench::{BootTimes, boot_times};
+pub use self::capabilities::{Judged, judge};
 pub use self::execute::TestOptions;
 pub use self::history::History;
 pub use self::measure::{Measures, PHASES, Waiting, median};

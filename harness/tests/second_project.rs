@@ -122,7 +122,13 @@ fn every_way_to_end_has_its_verdict() {
     assert_eq!(cell["id"], "x86_64/6.12/llvm22");
     assert_eq!(cell["verdict"], "fail");
     let attempt = last_attempt(&record);
-    assert_eq!(attempt["tests"][1]["message"], "two and two are 4 (src/lib.rs:32:9)");
+    assert_eq!(attempt["tests"][1]["message"], "two and two are 4 (src/lib.rs:43:9)");
+    // What the test left is there although it failed; that it also left a link is no reason to follow it.
+    let stem = "artifacts/second-tests.fails_with_a_reason";
+    let artifacts = [format!("{stem}/.hidden"), format!("{stem}/why/it failed.txt")];
+    assert_eq!(attempt["tests"][1]["artifacts"], Value::from(&artifacts[..]));
+    assert_eq!(run.read(&format!("cells/x86_64/6.12/llvm22/{}", artifacts[1])), "two and two");
+    assert_eq!(attempt["tests"][0].get("artifacts"), None);
     let complaint = attempt["tests"][2]["message"].as_str().unwrap();
     assert!(complaint.starts_with("the kernel complained: WARNING: CPU: 0 PID: 1"), "{complaint}");
     assert_eq!(attempt["loss"]["phase"], "test");
@@ -149,6 +155,9 @@ fn a_test_past_its_deadline_times_out() {
     let record = run.record();
     assert_eq!(verdicts(&record), ["tests::counts_system_calls: pass", "tests::waits_forever: timeout"]);
     assert_eq!(last_attempt(&record)["loss"], Value::Null);
+    let artifact = "artifacts/second-tests.waits_forever/so far";
+    assert_eq!(last_attempt(&record)["tests"][1]["artifacts"], Value::from([artifact].as_slice()));
+    assert_eq!(run.read(&format!("cells/x86_64/6.12/llvm22/{artifact}")), "nothing yet");
 }
 
 /// Check that with everything in the store nobody is asked for anything: the mirror is a port that counts.

@@ -57,6 +57,14 @@ Example:
 
 It exits as a `ukci run` of the whole plan would have.";
 
+const CAPABILITIES_EXAMPLE: &str = "\
+Examples:
+  ukci capabilities                 the newest run; exit code 4 when something is not as expected
+  ukci capabilities --bless 'the kernel was built without BTF'
+
+--bless appends rows to capabilities.yaml, beside the matrix, that expect what was found. Rows that
+are there stay; of those that name a capability, the last counts.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -75,6 +83,9 @@ pub enum Command {
     Merge(MergeArgs),
     /// Print a finished run again
     Report(ReportArgs),
+    /// Compare what a run's kernels are capable of with capabilities.yaml
+    #[command(after_help = CAPABILITIES_EXAMPLE)]
+    Capabilities(CapabilitiesArgs),
     /// Open a root shell in a kernel's VM, which is gone afterwards
     Shell(ShellArgs),
     /// Say what this machine has: QEMU, KVM, LLVM, the package mirror, the store, disk space
@@ -131,6 +142,22 @@ pub struct ReportArgs {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
+    /// Print what each kernel turned out to be capable of, instead of the verdicts
+    #[arg(long)]
+    pub support: bool,
+}
+
+/// Arguments of `ukci capabilities`.
+#[derive(Clone, Debug, Args)]
+pub struct CapabilitiesArgs {
+    /// The run: its name, its directory or its run.json [default: the newest]
+    pub run: Option<PathBuf>,
+    /// The matrix [default: matrix/matrix.yaml or ukci.yaml, here or in a directory above]
+    #[arg(long, value_name = "FILE")]
+    pub matrix: Option<PathBuf>,
+    /// Expect what was found, for this reason
+    #[arg(long = "bless", value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: Option<String>,
 }
 
 /// What `ukci report` prints.

@@ -67,6 +67,7 @@ impl Begin {
     }
 }
 
-fn compile(globs: &[String]) -> Result<Vec<GlobMatcher>, Failure> {
+/// The globs, checked.
+pub(super) fn compile(globs: &[String]) -> Result<Vec<GlobMatcher>, Failure> {
     Ok(globs.iter().map(|glob| matcher(glob)).collect::<Result<_, _>>()?)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::args::{AccelChoice, RunArgs};
-use super::begin::Begin;
+use super::begin::{Begin, compile};
 use super::failure::Failure;
 use super::interrupt;
 use super::screen::{self, RunObserver, Screen};
@@ -65,9 +65,11 @@ pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
     let tests = TestOptions {
         tests: project.spec.project.tests,
         only,
+        once: compile(&project.spec.project.once)?,
         env: project.spec.project.env.clone(),
         deadline: Duration::try_from(project.spec.project.test_timeout).unwrap_or(Duration::MAX),
         expectations: project.expectations.clone(),
+        capabilities: project.capabilities.clone(),
     };
     let store = archive.store().clone();
     let wish = match args.accel {

@@ -43,6 +43,8 @@ pub struct Job {
     pub kernel: KernelSpec,
     /// The LLVM releases whose bundles run in it, newest first.
     pub llvm: Vec<u32>,
+    /// All that the run has for it, newest first: those of a run that is taken up again, too, whose cells are done.
+    pub planned: Vec<u32>,
 }
 
 /// The cells of a matrix, or of the one shard of them that this machine runs.
@@ -59,6 +61,14 @@ pub struct Plan {
 struct Whole {
     fingerprint: String,
     cells: usize,
+}
+
+impl Job {
+    /// Whether it is in the bundle of `llvm` that the tests run which `project.once` names: the newest one's.
+    #[must_use]
+    pub fn has_once(&self, llvm: u32) -> bool {
+        self.planned.first() == Some(&llvm)
+    }
 }
 
 impl Plan {
@@ -88,7 +98,7 @@ impl Plan {
                 }
                 if !releases.is_empty() {
                     let id = format!("{arch}/{}", kernel.name);
-                    jobs.push(Job { id, arch, kernel: kernel.clone(), llvm: releases });
+                    jobs.push(Job { id, arch, kernel: kernel.clone(), planned: releases.clone(), llvm: releases });
                 }
             }
         }
@@ -120,6 +130,15 @@ impl Plan {
             job.llvm.retain(|llvm| keep(&format!("{id}/llvm{llvm}")));
         }
         self.jobs.retain(|job| !job.llvm.is_empty());
+        self
+    }
+
+    /// The same plan, as if it had been asked for only those cells that it has.
+    #[must_use]
+    pub fn on_its_own(mut self) -> Self {
+        for job in &mut self.jobs {
+            job.planned.clone_from(&job.llvm);
+        }
         self
     }
 

@@ -64,6 +64,9 @@ pub struct ProjectSpec {
     /// Features of the package, as for `cargo test --features`.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Globs of tests that do not depend on the BPF side: they run with the newest LLVM of each VM only.
+    #[serde(default)]
+    pub once: Vec<String>,
     /// Environment of the tests in the guest.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

@@ -34,6 +34,7 @@ pub(crate) fn test(name: &str, result: TestResult, message: Option<&str>) -> Tes
         message: message.map(Into::into),
         expected_failure: None,
         log: Some(format!("cells/tests/{name}.log")),
+        artifacts: vec![],
     }
 }
 
@@ -48,13 +49,14 @@ pub(crate) fn expecting(test: TestRecord, reason: &str) -> TestRecord {
 pub(crate) fn attempt(tests: Vec<TestRecord>) -> Attempt {
     let phases = [(PhaseName::Boot, 2.1), (PhaseName::Connect, 0.4), (PhaseName::List, 0.1), (PhaseName::Test, 1.604)];
     let phases = phases.map(|(name, seconds)| Phase { name, seconds }).to_vec();
-    Attempt { phases, tests, loss: None }
+    Attempt { phases, tests, ..Attempt::default() }
 }
 
 pub(crate) fn lost(verdict: Verdict, phase: PhaseName, reason: &str, tests: Vec<TestRecord>) -> Attempt {
     let phases = vec![Phase { name: phase, seconds: 60.0 }];
     let log = (phase > PhaseName::Build).then(|| "cells/x86_64/6.12/attempt1/console.log".to_owned());
-    Attempt { phases, tests, loss: Some(Loss { verdict, phase, reason: reason.into(), log }) }
+    let loss = Some(Loss { verdict, phase, reason: reason.into(), log });
+    Attempt { phases, tests, loss, ..Attempt::default() }
 }
 
 pub(crate) fn cell(arch: Arch, kernel: &str, llvm: u32, attempts: Vec<Attempt>) -> CellOutcome {
@@ -110,6 +112,8 @@ pub(crate) fn resumed_shard() -> RunOutcome {
     let [kernel, image, bundle] = [b"kernel", b"image.", b"bundle"].map(|input| Some(Sha256::of(input)));
     run.cells[0].inputs = Inputs { kernel, image, bundle };
     run.cells[0].position = 4;
+    run.cells[0].attempts[0].elsewhere = 3;
+    run.cells[0].attempts[0].tests[0].artifacts = vec!["artifacts/sees_exec/doctor.txt".into()];
     run
 }
 

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::matrix::{Arch, Shard};
 use crate::run::outcome::{
-    CellOutcome, HostId, Inputs, JobUse, KernelId, Loss, Phase, PlanId, RunOutcome, TestRecord, TestResult, Verdict,
-    VmUse,
+    Capability, CellOutcome, HostId, Inputs, JobUse, KernelId, Loss, Phase, PlanId, RunOutcome, TestRecord, TestResult,
+    Verdict, VmUse,
 };
 
 /// The layout that this version writes and reads.
@@ -144,6 +144,10 @@ struct CellView<'a> {
 struct AttemptView<'a> {
     phases: Vec<Phase>,
     tests: Vec<TestView<'a>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    elsewhere: usize,
+    #[serde(skip_serializing_if = "<[Capability]>::is_empty")]
+    capabilities: &'a [Capability],
     loss: Option<&'a Loss>,
 }
 
@@ -157,6 +161,13 @@ struct TestView<'a> {
     message: Option<&'a str>,
     expected_failure: Option<&'a str>,
     log: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    artifacts: &'a [String],
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl<'a> RunView<'a> {
@@ -190,6 +201,8 @@ impl<'a> CellView<'a> {
                 .map(|phase| Phase { seconds: round(phase.seconds), ..phase.clone() })
                 .collect(),
             tests: attempt.tests.iter().map(TestView::of).collect(),
+            elsewhere: attempt.elsewhere,
+            capabilities: &attempt.capabilities,
             loss: attempt.loss.as_ref(),
         });
         Self {
@@ -209,7 +222,7 @@ impl<'a> CellView<'a> {
 
 impl<'a> TestView<'a> {
     fn of(test: &'a TestRecord) -> Self {
-        let TestRecord { binary, name, result, seconds, message, expected_failure, log } = test;
+        let TestRecord { binary, name, result, seconds, message, expected_failure, log, artifacts } = test;
         Self {
             binary,
             name,
@@ -219,6 +232,7 @@ impl<'a> TestView<'a> {
             message: message.as_deref(),
             expected_failure: expected_failure.as_deref(),
             log: log.as_deref(),
+            artifacts,
         }
     }
 }

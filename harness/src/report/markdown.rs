@@ -30,7 +30,7 @@ pub fn render(run: &RunOutcome) -> String {
     _ = writeln!(
         out,
         "{} · {} · QEMU {} ({}) on {} · run `{}`\n",
-        text::count(tally.tests, "test"),
+        tally.tests(),
         finding::wall_time(run),
         escape(&run.host.qemu),
         escape(&run.host.accel),
@@ -54,7 +54,8 @@ pub fn render(run: &RunOutcome) -> String {
     format!("{}\n", out.trim_end())
 }
 
-fn render_grid(grid: &Grid, out: &mut String) {
+/// Appends the table.
+pub(super) fn render_grid(grid: &Grid, out: &mut String) {
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let head = [format!("**{}**", escape(&grid.title))].into_iter();
     *out += &row(head.chain(grid.columns.iter().map(|column| escape(column))).collect());

@@ -169,7 +169,7 @@ fn log_path(directory: &Path, log: &str, room: usize) -> String {
 fn summary(run: &RunOutcome, directory: &Path, style: Style, out: &mut String) {
     let tally = Tally::of(run);
     let head = format!("{}: ", text::count(tally.cells, "cell"));
-    let tail = format!(" · {} · {}", text::count(tally.tests, "test"), finding::wall_time(run));
+    let tail = format!(" · {} · {}", tally.tests(), finding::wall_time(run));
     let directory = format!("{}/", text::one_line(&directory.to_string_lossy()).trim_end_matches('/'));
     let plain: Vec<String> = tally.words().into_iter().map(|(_, words)| words).collect();
     let used = text::width(&head) + text::width(&plain.join(", ")) + text::width(&tail);

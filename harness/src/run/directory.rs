@@ -6,6 +6,7 @@
 //!   build-<arch>-llvm22.log                     what cargo printed
 //!   cells/<arch>/<kernel>/attempt1/{console,qemu}.log   one VM serves every LLVM of its kernel
 //!   cells/<arch>/<kernel>/llvm22/<executable>-<test>.log
+//!   cells/<arch>/<kernel>/llvm22/artifacts/<executable>-<test>/…   what the test left in UKCI_ARTIFACTS
 //!   cells/<arch>/<kernel>/llvm22/attempt2/…     the same of the second VM
 //!   resumed1/build-<arch>-llvm22.log            what cargo printed when the run was taken up again
 //!   shard2/build-<arch>-llvm22.log              of a merged run, what only the shard's own machine printed
@@ -163,6 +164,12 @@ impl RunDirectory {
         path.strip_prefix(&self.path).unwrap_or(path).display().to_string()
     }
 
+    /// `path` as the record of the cell `arch/kernel/llvmN` names it: relative to `cells/<id>`.
+    #[must_use]
+    pub fn relative_to_cell(&self, cell: &str, path: &Path) -> String {
+        path.strip_prefix(self.path.join("cells").join(cell)).unwrap_or(path).display().to_string()
+    }
+
     fn make(&self, path: PathBuf) -> Result<PathBuf, RunDirectoryError> {
         std::fs::create_dir_all(&path).map_err(failed_to_make(&path))?;
         Ok(path)
@@ -246,6 +253,8 @@ mod tests {
         assert_eq!(run.attempt("x86_64/7.2").unwrap().0, 1);
         let logs = [first, second].map(|attempt| run.cell("x86_64/6.12/llvm22", attempt).unwrap());
         assert!(logs[0].ends_with("6.12/llvm22") && logs[1].ends_with("6.12/llvm22/attempt2"), "{logs:?}");
+        let named = run.relative_to_cell("x86_64/6.12/llvm22", &logs[1].join("artifacts/a/b"));
+        assert_eq!(named, "attempt2/artifacts/a/b");
         let resumptions = [run.resumption().unwrap(), run.resumption().unwrap()];
         assert!(resumptions[0].ends_with("resumed1") && resumptions[1].ends_with("resumed2"), "{resumptions:?}");
     }

@@ -175,7 +175,7 @@ impl Runner<'_> {
             let mut done = Vec::new();
             while let Some(bundle) = pending.pop_front() {
                 let cell = self.cell(bundle.llvm);
-                let result = cell::run(self.context, &self.job.id, &cell, &mut guest, &bundle).await;
+                let result = cell::run(self.context, self.job, &cell, &mut guest, &bundle).await;
                 let ended = result.is_err();
                 if let Some(loss) = result.err().or_else(|| complaint.clone()) {
                     record.loss(&cell, loss);

@@ -64,6 +64,11 @@ impl MatrixSpec {
                 return refuse(&version, 1, format!("llvm: version `{version}` stands twice"));
             }
         }
+        for given in &self.project.once {
+            if let Err(error) = Glob::new(given) {
+                return refuse(given, 0, format!("project.once: `{given}` is not a glob: {}", error.kind()));
+            }
+        }
         self.check_rules("exclude", &self.exclude, path, text)?;
         self.check_rules("include", &self.include, path, text)?;
         for (name, set) in &self.sets {
