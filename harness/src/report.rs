@@ -7,10 +7,10 @@ mod plan;
 mod table;
 mod terminal;
 
-mod cells;
+pub(crate) mod cells;
 mod finding;
 mod grid;
-mod text;
+pub(crate) mod text;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
