@@ -8,10 +8,10 @@ mod support;
 mod table;
 mod terminal;
 
-mod cells;
+pub(crate) mod cells;
 mod finding;
 mod grid;
-mod text;
+pub(crate) mod text;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
