@@ -11,6 +11,7 @@ mod terminal;
 mod cells;
 mod finding;
 mod grid;
+mod note;
 mod text;
 
 use std::fs::{self, File, OpenOptions};
