@@ -20,8 +20,8 @@ pub(crate) use plan::matcher;
 pub use plan::{Cell, Filter, Job, Plan, PlanError, fingerprint};
 pub use shard::Shard;
 pub use spec::{
-    ArchSpec, ArchiveSpec, GuestSpec, KernelOrigin, KernelSpec, LlvmChoice, LlvmSpec, MatrixSpec, PathSpec,
-    ProjectSpec, RuleSpec, SeriesSpec, SetSpec, SourceOrigin, SourceSpec, Tests, UrlSpec,
+    ArchSpec, ArchiveSpec, CoverageSpec, GuestSpec, KernelOrigin, KernelSpec, LlvmChoice, LlvmSpec, MatrixSpec,
+    PathSpec, ProjectSpec, RuleSpec, SeriesSpec, SetSpec, SourceOrigin, SourceSpec, Tests, UrlSpec,
 };
 pub use text::SpecError;
 pub(crate) use text::{error_at, parse as parse_yaml};

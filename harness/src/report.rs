@@ -11,6 +11,7 @@ mod terminal;
 pub(crate) mod cells;
 mod finding;
 mod grid;
+mod note;
 pub(crate) mod text;
 
 use std::fs::{self, File, OpenOptions};

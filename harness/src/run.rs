@@ -7,6 +7,7 @@ mod bench;
 mod capabilities;
 mod cell;
 mod context;
+mod coverage;
 pub mod directory;
 pub mod event;
 mod execute;
@@ -97,7 +98,7 @@ pub async fn execute_plan(
     record.event(&Event::Started { id, directory: path, jobs, cells });
     record.save();
     let jobs = schedule.in_order(plan.jobs());
-    let bundles = schedule.bundles(&jobs);
+    let bundles = schedule.bundles(&jobs, tests.coverage.as_ref());
     let context = Rc::new(Context {
         provisioner,
         tests,
@@ -143,12 +144,12 @@ async fn build(context: Rc<Context>) {
     context.provided.notified().await;
     let at_once = Arc::new(Semaphore::new(BUILDING));
     let mut building = JoinSet::new();
-    for &(arch, llvm) in &context.bundles {
+    for &key in &context.bundles {
         // OK because the semaphore is never closed.
         let Ok(turn) = Arc::clone(&at_once).acquire_owned().await else { return };
         let task = Rc::clone(&context);
         building.spawn_local(async move {
-            drop(task.provisioner.bundle(arch, llvm).await);
+            drop(task.provisioner.bundle_of(key).await);
             drop(turn);
         });
         context.building.send_modify(|begun| *begun += 1);

@@ -47,6 +47,7 @@ impl Begin {
             plan: Some(PlanId { cells: plan.whole_cells(), fingerprint: plan.whole_fingerprint().to_owned() }),
             shard: plan.shard(),
             test_globs: args.tests.clone(),
+            coverage: args.coverage,
             cells: untouched_cells(&plan),
             jobs: Vec::new(),
         };

@@ -70,6 +70,7 @@ pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
         deadline: Duration::try_from(project.spec.project.test_timeout).unwrap_or(Duration::MAX),
         expectations: project.expectations.clone(),
         capabilities: project.capabilities.clone(),
+        coverage: outcome.coverage.then(|| project.spec.project.coverage.clone()),
     };
     let store = archive.store().clone();
     let wish = match args.accel {

@@ -3,8 +3,8 @@
 use crate::archive::Sha256;
 use crate::matrix::{Arch, Shard};
 use crate::run::outcome::{
-    Attempt, CellOutcome, HostId, Inputs, KernelId, Loss, Phase, PhaseName, PlanId, RunOutcome, TestRecord, TestResult,
-    Verdict,
+    Attempt, CellOutcome, CoverageFailure, CoverageRecord, HostId, Inputs, KernelId, Loss, Phase, PhaseName, PlanId,
+    RunOutcome, TestRecord, TestResult, Verdict,
 };
 
 /// A run of these cells that took 41 seconds.
@@ -20,6 +20,7 @@ pub(crate) fn run(cells: Vec<CellOutcome>) -> RunOutcome {
         plan: None,
         shard: None,
         test_globs: vec![],
+        coverage: false,
         cells,
         jobs: vec![],
     }
@@ -113,8 +114,17 @@ pub(crate) fn resumed_shard() -> RunOutcome {
     run.cells[0].inputs = Inputs { kernel, image, bundle };
     run.cells[0].position = 4;
     run.cells[0].attempts[0].elsewhere = 3;
+    run.coverage = true;
+    run.cells[0].attempts[0].coverage = Some(covered("left != right"));
     run.cells[0].attempts[0].tests[0].artifacts = vec!["artifacts/sees_exec/doctor.txt".into()];
     run
+}
+
+/// A coverage pass of two tests, one of which failed for this reason.
+pub(crate) fn covered(message: &str) -> CoverageRecord {
+    let (binary, name) = ("tracer::exec".into(), TESTS[0].into());
+    let failed = vec![CoverageFailure { binary, name, message: message.into(), log: Some("x.log".into()) }];
+    CoverageRecord { tests: 2, failed, artifacts: vec!["coverage/x/bpf/y.json".into()], missing: None }
 }
 
 /// Nine kernels, one LLVM release, nine tests, and one failure that hits two of the kernels.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::report::cells::{self, Cells};
 use crate::report::finding::{self, Finding, Tally};
 use crate::report::grid::{self, Grid};
-use crate::report::text;
+use crate::report::{note, text};
 use crate::run::outcome::{CellOutcome, RunOutcome, Verdict};
 
 /// Findings that are shown before the rest is counted: GitHub refuses a summary of more than 1 MiB.
@@ -50,6 +50,10 @@ pub fn render(run: &RunOutcome) -> String {
     }
     if findings.len() > MOST_FINDINGS {
         _ = writeln!(out, "And {} more: `run.json` has them all.", findings.len() - MOST_FINDINGS);
+    }
+    for note in note::all(run).iter().take(MOST_FINDINGS) {
+        let cells = escape(&names.list(&note.places, MOST_KERNELS).join(", "));
+        _ = writeln!(out, "- Note: {} In {cells}.", escape(&text::fit(&note.line, 200)));
     }
     format!("{}\n", out.trim_end())
 }

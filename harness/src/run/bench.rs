@@ -43,6 +43,7 @@ pub async fn boot_times(
         deadline: deadlines.connect,
         expectations: Expectations::default(),
         capabilities: None,
+        coverage: None,
     };
 
     let started = Instant::now();

@@ -5,20 +5,20 @@ use std::time::Instant;
 use super::capabilities::{self, Judged};
 use super::context::Context;
 use super::event::Event;
-use super::execute::{self, Listing};
+use super::execute::{self, Listed, Listing};
 use super::guest::Guest;
 use super::outcome::{Loss, PhaseName, TestRecord, TestResult, Verdict};
 use crate::matrix::Job;
 use crate::provision::Bundle;
 
-/// Lists and runs the tests of `bundle`; what happens is in the record of `cell`. An error ends the use of the guest.
+/// Lists and runs the tests of `bundle`, and gives them; what happens is in the record of `cell`. An error ends the use of the guest.
 pub(super) async fn run(
     context: &Context,
     job: &Job,
     cell: &str,
     guest: &mut Guest,
     bundle: &Bundle,
-) -> Result<(), Loss> {
+) -> Result<Vec<Listed>, Loss> {
     let record = &context.record;
     let enter = |phase| record.event(&Event::Phase { job: job.id.clone(), phase });
     let started = Instant::now();
@@ -26,7 +26,7 @@ pub(super) async fn run(
     let listed = execute::list(&guest.session, bundle, &context.tests, job.has_once(bundle.llvm)).await;
     record.phase(cell, PhaseName::List, started.elapsed().as_secs_f64());
     let failed = |reason| Loss { verdict: Verdict::Fail, phase: PhaseName::List, reason, log: None };
-    let Listing { tests, elsewhere } = match listed {
+    let Listing { tests, elsewhere, .. } = match listed {
         Ok(Ok(listing)) if listing.tests.is_empty() && listing.elsewhere == 0 && context.tests.only.is_empty() => {
             return Err(failed("the executables have no test that `project.tests` asks for".into()));
         }
@@ -42,7 +42,7 @@ pub(super) async fn run(
     if result.is_ok() {
         compare_capabilities(context, job, cell, elsewhere == 0 && context.tests.only.is_empty());
     }
-    result
+    result.map(|()| tests)
 }
 
 /// Compares what the tests of `cell` reported of its kernel with what is expected. Unless it is `complete`, what was not
@@ -64,7 +64,7 @@ async fn run_tests(
     cell: &str,
     guest: &mut Guest,
     bundle: &Bundle,
-    tests: &[execute::Listed],
+    tests: &[Listed],
 ) -> Result<(), Loss> {
     let lost = |reason| Loss { verdict: Verdict::Lost, phase: PhaseName::Test, reason, log: None };
     let logs = context.directory.cell(cell, guest.attempt).map_err(|error| lost(error.to_string()))?;
@@ -89,7 +89,7 @@ async fn run_tests(
 }
 
 /// The record of a test that has not run yet.
-fn waiting(context: &Context, cell: &str, test: &execute::Listed) -> TestRecord {
+fn waiting(context: &Context, cell: &str, test: &Listed) -> TestRecord {
     TestRecord {
         binary: test.executable.name.clone(),
         name: test.name.clone(),

@@ -7,6 +7,8 @@
 //!   cells/<arch>/<kernel>/attempt1/{console,qemu}.log   one VM serves every LLVM of its kernel
 //!   cells/<arch>/<kernel>/llvm22/<executable>-<test>.log
 //!   cells/<arch>/<kernel>/llvm22/artifacts/<executable>-<test>/…   what the test left in UKCI_ARTIFACTS
+//!   cells/<arch>/<kernel>/llvm22/coverage/<executable>-<test>/{bpf,userspace}/…   with --coverage, and its log beside it
+//!   coverage/objects/<arch>/llvm22/{bpf,userspace}/…   the objects and executables that these are read with
 //!   cells/<arch>/<kernel>/llvm22/attempt2/…     the same of the second VM
 //!   resumed1/build-<arch>-llvm22.log            what cargo printed when the run was taken up again
 //!   shard2/build-<arch>-llvm22.log              of a merged run, what only the shard's own machine printed
@@ -20,6 +22,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::archive::{Lock, StoreError};
+use crate::matrix::Arch;
 
 /// The directory of one run, on which no other ukci works as long as this or a clone of it is there.
 #[derive(Clone, Debug)]
@@ -147,6 +150,21 @@ impl RunDirectory {
     pub fn cell(&self, cell: &str, attempt: usize) -> Result<PathBuf, RunDirectoryError> {
         let path = self.path.join("cells").join(cell);
         self.make(if attempt == 1 { path } else { path.join(format!("attempt{attempt}")) })
+    }
+
+    /// Makes the directory for the coverage pass of the cell `arch/kernel/llvmN` in the VM with the number `attempt`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn coverage(&self, cell: &str, attempt: usize) -> Result<PathBuf, RunDirectoryError> {
+        let cell = self.cell(cell, attempt)?;
+        self.make(cell.join("coverage"))
+    }
+
+    /// Where the objects go that the coverage of `arch` and `llvm` is read with.
+    #[must_use]
+    pub fn coverage_objects(&self, arch: Arch, llvm: u32) -> PathBuf {
+        self.path.join(format!("coverage/objects/{arch}/llvm{llvm}"))
     }
 
     /// Makes a directory for what is printed beside the cells when a run is taken up again.

@@ -10,8 +10,8 @@ use super::artifacts::{self, Spot};
 use super::guest::Guest;
 use super::libtest::{self, Ended};
 use super::outcome::{TestRecord, TestResult};
-use crate::matrix::{Capabilities, Expectations, Tests};
-use crate::provision::{Bundle, TestExecutable};
+use crate::matrix::{Capabilities, CoverageSpec, Expectations, Tests};
+use crate::provision::{Bundle, TestExecutable, Variant};
 use crate::vm::ssh::{Exit, Output, Session, SshError, quote};
 
 /// How tests are chosen and judged; the same for every cell.
@@ -31,6 +31,8 @@ pub struct TestOptions {
     pub expectations: Expectations,
     /// What kernels are expected to be capable of, if anything is.
     pub capabilities: Option<Capabilities>,
+    /// Which bundles get a coverage pass, if there is one.
+    pub coverage: Option<CoverageSpec>,
 }
 
 /// One test, found in an executable.
@@ -49,6 +51,23 @@ pub(super) struct Listing {
     pub(super) tests: Vec<Listed>,
     /// How many are left to the bundle of another LLVM.
     pub(super) elsewhere: usize,
+    /// The stems that are taken.
+    stems: BTreeSet<String>,
+}
+
+impl Listing {
+    /// Adds those of the tests `names` of `executable` that are asked for.
+    fn add(&mut self, executable: &TestExecutable, names: Vec<String>, options: &TestOptions, has_once: bool) {
+        let is_among = |globs: &[GlobMatcher], name: &str| globs.iter().any(|glob| glob.is_match(name));
+        for name in names.into_iter().filter(|name| options.only.is_empty() || is_among(&options.only, name)) {
+            if !has_once && is_among(&options.once, &name) {
+                self.elsewhere += 1;
+                continue;
+            }
+            let stem = stem(executable, &name, &mut self.stems);
+            self.tests.push(Listed { executable: executable.clone(), name, stem });
+        }
+    }
 }
 
 /// What came of one test.
@@ -78,7 +97,7 @@ pub(super) async fn list(
 ) -> Result<Result<Listing, String>, SshError> {
     /// Listing prints names and runs nothing, so a minute is ample, even under emulation.
     const DEADLINE: Duration = Duration::from_secs(60);
-    let (mut listing, mut taken) = (Listing::default(), BTreeSet::new());
+    let mut listing = Listing::default();
     for executable in &bundle.executables {
         let path = format!("{}/{}", bundle.guest_directory(), executable.file);
         let which = match options.tests {
@@ -92,15 +111,7 @@ pub(super) async fn list(
             return Ok(Err(format!("`{command}` ended with {}: {}", output.exit, said.trim())));
         }
         let names = libtest::listed(&String::from_utf8_lossy(&output.stdout));
-        let chosen = |name: &String| options.only.is_empty() || options.only.iter().any(|glob| glob.is_match(name));
-        for name in names.into_iter().filter(chosen) {
-            if !has_once && options.once.iter().any(|glob| glob.is_match(&name)) {
-                listing.elsewhere += 1;
-                continue;
-            }
-            let stem = stem(executable, &name, &mut taken);
-            listing.tests.push(Listed { executable: executable.clone(), name, stem });
-        }
+        listing.add(executable, names, options, has_once);
     }
     Ok(Ok(listing))
 }
@@ -119,8 +130,8 @@ fn stem(executable: &TestExecutable, test: &str, taken: &mut BTreeSet<String>) -
     stem
 }
 
-/// Runs one test and fills in its record. Its output goes to a log in the directory `logs`, its artifacts below `artifacts`; what
-/// the kernel complains of meanwhile counts against it.
+/// Runs one test and fills in its record. Its output goes to a log in the directory `logs`, its artifacts below that; what the
+/// kernel complains of meanwhile counts against it.
 pub(super) async fn run(
     guest: &mut Guest,
     bundle: &Bundle,
@@ -130,7 +141,7 @@ pub(super) async fn run(
     logs: &Path,
 ) -> Ran {
     let mark = guest.vm.console().mark();
-    let spot = Spot::new(&format!("llvm{}/{}", bundle.llvm, test.stem));
+    let spot = Spot::new(&format!("{}/{}", bundle.name(), test.stem));
     let started = Instant::now();
     let answer = guest.session.run(&command(bundle, test, options, &spot), options.deadline).await;
     record.seconds = started.elapsed().as_secs_f64();
@@ -158,8 +169,12 @@ pub(super) async fn run(
     }
     let mut warning = None;
     if left_something {
-        let fetched = artifacts::fetch(&guest.session, &spot, &logs.join("artifacts").join(&test.stem)).await;
-        record.artifacts = fetched.files.iter().map(|file| format!("artifacts/{}/{file}", test.stem)).collect();
+        let place = match bundle.variant {
+            Variant::Plain => format!("artifacts/{}", test.stem),
+            Variant::Coverage => test.stem.clone(),
+        };
+        let fetched = artifacts::fetch(&guest.session, &spot, &logs.join(&place)).await;
+        record.artifacts = fetched.files.iter().map(|file| format!("{place}/{file}")).collect();
         warning = fetched.warning;
     }
     guest.hear_tested().await;
@@ -180,18 +195,27 @@ pub(super) fn blame(record: &mut TestRecord, complaint: &str) {
 
 /// The guest's command line for one test.
 fn command(bundle: &Bundle, test: &Listed, options: &TestOptions, spot: &Spot) -> String {
-    let env: String = options.env.iter().map(|(key, value)| format!("{}={} ", key, quote(value))).collect();
+    let own = [(artifacts::VARIABLE, spot.path().to_owned())];
+    let coverage = match bundle.variant {
+        Variant::Plain => None,
+        // One profile for each executable, to which every process of it adds.
+        Variant::Coverage => Some([
+            ("BPF_COVERAGE_DIR", format!("{}/bpf", spot.path())),
+            ("LLVM_PROFILE_FILE", format!("{}/userspace/%m.profraw", spot.path())),
+        ]),
+    };
+    let of_project = options.env.iter().map(|(key, value)| (key.as_str(), value.clone()));
+    let env = of_project.chain(own).chain(coverage.into_iter().flatten());
+    let env: String = env.map(|(key, value)| format!("{key}={} ", quote(&value))).collect();
     let directory = bundle.guest_directory();
     let which = match options.tests {
         Tests::Ignored => "--ignored",
         Tests::All => "--include-ignored",
     };
     format!(
-        "{}; cd /tmp && env {env}{}={} {}/{} {which} --exact {} --nocapture --test-threads=1; code=$?; {SAY_TESTED}; {}; \
+        "{}; cd /tmp && env {env}{}/{} {which} --exact {} --nocapture --test-threads=1; code=$?; {SAY_TESTED}; {}; \
          exit $code",
         spot.make(),
-        artifacts::VARIABLE,
-        quote(spot.path()),
         quote(&directory),
         quote(&test.executable.file),
         quote(&test.name),
@@ -210,6 +234,32 @@ fn write_log(directory: &Path, test: &Listed, output: &Output) -> Option<String>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Check that what runs once per VM is counted, not dropped, where it does not run, and that `--test` comes first.
+    #[test]
+    fn what_runs_once_is_counted_in_the_other_bundles() {
+        let executable = TestExecutable { name: "demo::exec".into(), file: "demo-exec".into(), path: "x".into() };
+        let globs = |globs: &[&str]| globs.iter().map(|glob| crate::matrix::matcher(glob).unwrap()).collect();
+        let listed = |only: &[&str], has_once| {
+            let options = TestOptions {
+                tests: Tests::Ignored,
+                only: globs(only),
+                once: globs(&["ptrace::*", "args"]),
+                env: BTreeMap::new(),
+                deadline: SAYING,
+                expectations: Expectations::default(),
+                capabilities: None,
+                coverage: None,
+            };
+            let mut listing = Listing::default();
+            let names = ["args", "ebpf::args", "ptrace::args"].map(ToOwned::to_owned);
+            listing.add(&executable, names.to_vec(), &options, has_once);
+            (listing.tests.into_iter().map(|test| test.name).collect::<Vec<_>>().join(" "), listing.elsewhere)
+        };
+        assert_eq!(listed(&[], true), ("args ebpf::args ptrace::args".into(), 0));
+        assert_eq!(listed(&[], false), ("ebpf::args".into(), 2));
+        assert_eq!(listed(&["*::args"], false), ("ebpf::args".into(), 1));
+    }
 
     /// Check that no two tests share a log: others than letters, digits and a few marks become one and the same.
     #[test]

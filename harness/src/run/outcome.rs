@@ -6,11 +6,13 @@ use crate::archive::Sha256;
 use crate::matrix::Arch;
 
 mod capability;
+mod coverage;
 mod usage;
 mod verdict;
 mod whole;
 
 pub use capability::Capability;
+pub use coverage::{CoverageFailure, CoverageRecord};
 pub use usage::{JobUse, VmUse};
 pub use verdict::{PhaseName, Verdict};
 pub use whole::{HostId, PlanId, RunOutcome};
@@ -137,6 +139,9 @@ pub struct Attempt {
     /// What its tests reported of the kernel, and what was expected of it, by name. Empty until all of them have ended.
     #[serde(default)]
     pub capabilities: Vec<Capability>,
+    /// What came of its coverage pass, for an attempt that has one.
+    #[serde(default)]
+    pub coverage: Option<CoverageRecord>,
     /// `None` when the attempt came to its end.
     pub loss: Option<Loss>,
 }

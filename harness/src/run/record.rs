@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::event::Event;
 use super::outcome::{
-    Attempt, Capability, CellOutcome, JobUse, KernelId, Loss, Phase, PhaseName, RunOutcome, TestRecord, VmUse,
+    Attempt, Capability, CellOutcome, CoverageRecord, JobUse, KernelId, Loss, Phase, PhaseName, RunOutcome, TestRecord,
+    VmUse,
 };
 use crate::archive::Sha256;
 
@@ -128,6 +129,20 @@ impl Record {
     /// Says what the tests of the cell's last attempt reported of the kernel.
     pub(super) fn capabilities(&self, id: &str, capabilities: Vec<Capability>) {
         self.change_attempt(id, |attempt| attempt.capabilities = capabilities);
+    }
+
+    /// Says what came of the coverage pass of the cell's last attempt.
+    pub(super) fn coverage(&self, id: &str, coverage: CoverageRecord) {
+        self.change_attempt(id, |attempt| attempt.coverage = Some(coverage));
+    }
+
+    /// Adds to what the coverage pass of the cell's last attempt is missing.
+    pub(super) fn amend_coverage(&self, id: &str, change: impl FnOnce(&mut CoverageRecord)) {
+        self.change_attempt(id, |attempt| {
+            if let Some(coverage) = &mut attempt.coverage {
+                change(coverage);
+            }
+        });
     }
 
     /// The tests of the cell's last attempt, as far as is known.

@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn what_is_measured_fits_a_terminal() {
-        let phases = PHASES.into_iter().zip([0.25, 1800.5, 2.2, 0.12, 0.1, 4.5, 0.03]).collect();
+        let phases = PHASES.into_iter().zip([0.25, 1800.5, 2.2, 0.12, 0.1, 4.5, 6.0, 0.03]).collect();
         let measures = Measures {
             cells: 66,
             vms: 22,

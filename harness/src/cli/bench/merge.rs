@@ -112,6 +112,7 @@ fn write_shards(directory: &Path, results: usize) -> std::io::Result<Vec<PathBuf
             plan: Some(plan.clone()),
             shard: Some(id),
             test_globs: Vec::new(),
+            coverage: false,
             cells: own.to_vec(),
             jobs: Vec::new(),
         };
