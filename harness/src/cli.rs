@@ -4,6 +4,7 @@ pub mod args;
 mod begin;
 mod bench;
 mod cache;
+mod coverage;
 mod doctor;
 mod environment;
 mod failure;
@@ -62,6 +63,7 @@ async fn perform(command: Command) -> Result<u8, Failure> {
         Command::Update(args) => update::update(args).await,
         Command::Merge(args) => merge::merge(&args),
         Command::Report(args) => report::report(&args),
+        Command::Coverage(args) => coverage::coverage(args).await,
         Command::Shell(args) => shell::shell(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Cache { command } => cache::cache(command).await,

@@ -14,5 +14,6 @@ pub mod archive;
 pub mod provision;
 pub mod vm;
 pub mod run;
+pub mod coverage;
 pub mod report;
 pub mod cli;

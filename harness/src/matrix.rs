@@ -22,4 +22,5 @@ pub use spec::{
     ProjectSpec, RuleSpec, SeriesSpec, SetSpec, SourceOrigin, SourceSpec, Tests, UrlSpec,
 };
 pub use text::SpecError;
+pub(crate) use text::{error_at, parse as parse_yaml};
 pub use times::ExpectedTimes;

@@ -10,7 +10,7 @@ mod terminal;
 mod cells;
 mod finding;
 mod grid;
-mod text;
+pub(crate) mod text;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

@@ -57,6 +57,14 @@ Example:
 
 It exits as a `ukci run` of the whole plan would have.";
 
+const COVERAGE_EXAMPLE: &str = "\
+Example:
+  ukci run --coverage
+  ukci coverage           of the newest run
+
+It writes coverage/{ebpf.lcov,userspace.lcov,lines.json,html/} into the run's directory.
+Exit code 5: less is covered than the policy demands.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -75,6 +83,9 @@ pub enum Command {
     Merge(MergeArgs),
     /// Print a finished run again
     Report(ReportArgs),
+    /// Say what the tests of a run covered of the sources, and write lcov, HTML and JSON
+    #[command(after_help = COVERAGE_EXAMPLE)]
+    Coverage(CoverageArgs),
     /// Open a root shell in a kernel's VM, which is gone afterwards
     Shell(ShellArgs),
     /// Say what this machine has: QEMU, KVM, LLVM, the package mirror, the store, disk space
@@ -131,6 +142,22 @@ pub struct ReportArgs {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
+}
+
+/// Arguments of `ukci coverage`.
+#[derive(Clone, Debug, Args)]
+pub struct CoverageArgs {
+    /// The run: its name or its directory [default: the newest]
+    pub run: Option<PathBuf>,
+    /// Where the matrix is.
+    #[command(flatten)]
+    pub matrix: MatrixArgs,
+    /// What is to be covered at least [default: coverage/policy.yaml of the project, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `ukci report` prints.
