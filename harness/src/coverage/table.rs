@@ -50,7 +50,7 @@ fn groups(out: &mut String, file: &FileSummary, style: Style) {
     if file.never.is_empty() && file.only.is_empty() && file.excluded == 0 {
         return;
     }
-    line(out, &format!("\n{}", style.bold(&file.path)));
+    line(out, &format!("\n{}", style.bold(&text::fit_middle(&file.path, WIDTH))));
     if !file.never.is_empty() {
         wrapped(out, "  never ran: ", &ranges(&file.never));
     }
