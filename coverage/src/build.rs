@@ -14,11 +14,10 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 mod compile;
-mod repository;
 mod skeleton;
 mod variant;
 
-use crate::ElfError;
+use crate::{ElfError, repository_around};
 use compile::Compiler;
 use variant::Built;
 
@@ -185,7 +184,7 @@ impl SkeletonBuilder {
     fn instrument(&self, name: &str, plain: &Path, directory: &Path) -> Result<Vec<Built>, BuildError> {
         let repository = match &self.repository {
             Some(repository) => repository.clone(),
-            None => repository::around(&self.source),
+            None => repository_around(&self.source),
         };
         let compiler = Compiler::new(&self.clang, &self.clang_args, &repository, directory)?;
         let plain = fs::read(plain).map_err(BuildError::file("read", plain))?;

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+pub use lcov;
 use lcov::Report;
 use tempfile::TempDir;
 use thiserror::Error;
@@ -16,7 +17,8 @@ mod profile;
 
 pub use self::objects::{Objects, ObjectsError};
 use self::profile::Profile;
-use crate::{ElfError, LIBBPF_HEADERS};
+use crate::elf::Counted;
+use crate::{ElfError, LIBBPF_HEADERS, Mode};
 
 /// The LLVM programs that read profiles, of a release that is not older than the clang that compiled.
 #[derive(Clone, Debug)]
@@ -132,18 +134,7 @@ impl Exporter {
     /// # Errors
     /// When object or profiles are damaged or do not fit together, a tool fails, or a path is not in the repository.
     pub fn bpf(&self, object: &Path, profiles: &[PathBuf]) -> Result<Report, ExportError> {
-        let raw = fs::read(object).map_err(ExportError::file("read", object))?;
-        let profiles_read = profiles.iter().map(|path| Profile::read(path)).collect::<Result<Vec<_>, _>>()?;
-        let mode = profiles_read.first().ok_or(ExportError::NoProfiles)?.mode;
-        let failed = |source| ExportError::Elf { object: object.to_owned(), source };
-        let functions = crate::elf::inspect(&raw, mode).map_err(failed)?;
-        for (path, profile) in profiles.iter().zip(&profiles_read) {
-            profile.check(mode, &functions).map_err(|what| ExportError::Mismatch {
-                profile: path.clone(),
-                object: object.to_owned(),
-                what,
-            })?;
-        }
+        check(object, profiles)?;
         let report = self.export(&[object.to_owned()], &self.merge(profiles)?, &[&ignored_headers()])?;
         paths::in_repository(report, &self.repository)
     }
@@ -196,6 +187,26 @@ impl Exporter {
         let output = run(&mut command)?;
         Ok(Report::from_reader(lcov::Reader::new(output.stdout.as_slice()))?)
     }
+}
+
+/// Demands that the profiles are whole, and of this object.
+///
+/// # Errors
+/// When object or profiles are damaged, or do not fit together.
+pub fn check(object: &Path, profiles: &[PathBuf]) -> Result<(), ExportError> {
+    let raw = fs::read(object).map_err(ExportError::file("read", object))?;
+    let failed = |source| ExportError::Elf { object: object.to_owned(), source };
+    let mut known: Option<(Mode, Vec<Counted>)> = None;
+    for path in profiles {
+        let profile = Profile::read(path)?;
+        let (mode, functions) = match &mut known {
+            Some(known) => known,
+            None => known.insert((profile.mode, crate::elf::inspect(&raw, profile.mode).map_err(failed)?)),
+        };
+        let mismatch = |what| ExportError::Mismatch { profile: path.clone(), object: object.to_owned(), what };
+        profile.check(*mode, functions).map_err(mismatch)?;
+    }
+    Ok(())
 }
 
 /// Leaves out libbpf's headers. clang before 17 may name them by their place in the build directory.

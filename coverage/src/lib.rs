@@ -75,7 +75,10 @@ pub mod export;
 pub mod record;
 
 #[cfg(any(feature = "build", feature = "export"))]
-pub use self::elf::ElfError;
+mod repository;
+
+#[cfg(any(feature = "build", feature = "export"))]
+pub use self::{elf::ElfError, repository::repository_around};
 
 /// The directory that libbpf's headers seem to be in. Reports leave it out.
 #[cfg(any(feature = "build", feature = "export"))]

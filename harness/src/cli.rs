@@ -5,6 +5,7 @@ mod begin;
 mod bench;
 mod cache;
 mod capabilities;
+mod coverage;
 mod doctor;
 mod environment;
 mod failure;
@@ -64,6 +65,7 @@ async fn perform(command: Command) -> Result<u8, Failure> {
         Command::Merge(args) => merge::merge(&args),
         Command::Report(args) => report::report(&args),
         Command::Capabilities(args) => capabilities::capabilities(&args),
+        Command::Coverage(args) => coverage::coverage(args).await,
         Command::Shell(args) => shell::shell(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Cache { command } => cache::cache(command).await,

@@ -15,5 +15,6 @@ pub mod provision;
 pub mod vm;
 pub mod run;
 pub mod complexity;
+pub mod coverage;
 pub mod report;
 pub mod cli;

@@ -29,6 +29,7 @@ use tokio::sync::{Mutex, OnceCell};
 pub use self::accel::{AccelError, AccelWish};
 pub use self::bundle::{Bundle, BundleError, TestExecutable, Variant};
 pub use self::kernel::{Kernel, KernelError};
+pub use self::llvm::{CoverageTools, coverage_tools};
 pub use self::toolchain::{Clang, Toolchain, ToolchainError};
 pub use self::userland::Userland;
 

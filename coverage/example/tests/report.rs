@@ -6,7 +6,7 @@ use std::process::Command;
 
 use bpf_coverage::Instrumented;
 use bpf_coverage::collect::Record;
-use bpf_coverage::export::{Exporter, Objects, Tools};
+use bpf_coverage::export::{Exporter, Objects, Tools, lcov};
 use bpf_coverage_example::Probe;
 use bpf_coverage_example::skeleton::probe;
 use serial_test::serial;

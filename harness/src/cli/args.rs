@@ -64,6 +64,13 @@ Examples:
 
 --bless appends rows to capabilities.yaml, beside the matrix, that expect what was found. Rows that
 are there stay; of those that name a capability, the last counts.";
+const COVERAGE_EXAMPLE: &str = "\
+Example:
+  ukci run --coverage
+  ukci coverage           of the newest run
+
+It writes coverage/{ebpf.lcov,userspace.lcov,lines.json,html/} into the run's directory.
+Exit code 5: less is covered than the policy demands.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -86,6 +93,9 @@ pub enum Command {
     /// Compare what a run's kernels are capable of with capabilities.yaml
     #[command(after_help = CAPABILITIES_EXAMPLE)]
     Capabilities(CapabilitiesArgs),
+    /// Say what the tests of a run covered of the sources, and write lcov, HTML and JSON
+    #[command(after_help = COVERAGE_EXAMPLE)]
+    Coverage(CoverageArgs),
     /// Open a root shell in a kernel's VM, which is gone afterwards
     Shell(ShellArgs),
     /// Say what this machine has: QEMU, KVM, LLVM, the package mirror, the store, disk space
@@ -158,6 +168,22 @@ pub struct CapabilitiesArgs {
     /// Expect what was found, for this reason
     #[arg(long = "bless", value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub reason: Option<String>,
+}
+
+/// Arguments of `ukci coverage`.
+#[derive(Clone, Debug, Args)]
+pub struct CoverageArgs {
+    /// The run: its name or its directory [default: the newest]
+    pub run: Option<PathBuf>,
+    /// Where the matrix is.
+    #[command(flatten)]
+    pub matrix: MatrixArgs,
+    /// What is to be covered at least [default: coverage/policy.yaml of the project, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `ukci report` prints.
