@@ -6,6 +6,7 @@ use super::context::Context;
 use super::event::Event;
 use super::execute;
 use super::guest::Guest;
+use super::loads;
 use super::outcome::{Loss, PhaseName, TestRecord, TestResult, Verdict};
 use crate::provision::Bundle;
 
@@ -17,6 +18,10 @@ pub(super) async fn run(
     guest: &mut Guest,
     bundle: &Bundle,
 ) -> Result<(), Loss> {
+    let objects: Vec<_> = context.provisioner.objects().iter().filter(|object| object.llvm == bundle.llvm).collect();
+    if !objects.is_empty() {
+        return loads::run(context, job, cell, guest, bundle, &objects).await;
+    }
     let record = &context.record;
     let enter = |phase| record.event(&Event::Phase { job: job.to_owned(), phase });
     let started = Instant::now();
