@@ -30,7 +30,7 @@ impl LoadObject {
 }
 
 /// The loader's package and program, and what it is called in guests.
-pub const LOADER: &str = "bpf-complexity";
+const LOADER: &str = "bpf-complexity";
 
 /// It takes about a minute, most of it for libbpf.
 const DEADLINE: Duration = Duration::from_secs(1800);
