@@ -133,6 +133,14 @@ impl Gate {
         Ok(Self { budget: budget_of(&project)?.map(|(_, budget)| budget) })
     }
 
+    /// The same of the nearest project, where there is one.
+    pub(super) fn nearest() -> Result<Self, Failure> {
+        match Project::load(None) {
+            Ok(project) => Ok(Self { budget: budget_of(&project)?.map(|(_, budget)| budget) }),
+            Err(_no_project) => Ok(Self { budget: None }),
+        }
+    }
+
     /// Holds a run in `directory`, which deserves the exit code `code` by itself, against the budget; prints what is broken. What is worse
     /// than a broken budget stays.
     pub(super) fn judge(&self, directory: &Path, outcome: &RunOutcome, code: u8) -> Result<u8, Failure> {

@@ -27,12 +27,8 @@ pub(super) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
     let written = write_reports(&outcome, directory.path(), &Screen::quiet());
     super::print(&table(&outcome, directory.path()))?;
     written?;
-    match Gate::open(None) {
-        Ok(gate) => gate.judge(directory.path(), &outcome, outcome.exit_code()),
-        // Shards can be merged where there is no project.
-        Err(Failure::Usage(_)) => Ok(outcome.exit_code()),
-        Err(failure) => Err(failure),
-    }
+    // Shards can be merged where there is no project.
+    Gate::nearest()?.judge(directory.path(), &outcome, outcome.exit_code())
 }
 
 /// Shards that fit together.
