@@ -1,6 +1,7 @@
 //! Reads logs that were recorded in guests: what each kernel says of the programs in `tests/programs/several.bpf.c`.
 //!
-//! `tests/logs/<arch>-<kernel>/<program>.log` is the verifier's text, and `report.json` beside it what the loader made of it there.
+//! `tests/logs/<arch>-<kernel>/<program>.log` is the end of the verifier's text, as `bpf-complexity --logs` writes it, and
+//! `report.json` beside it what the loader said there of the programs, but for their logs.
 
 #![allow(missing_docs, reason = "the names of tests are sentences")]
 
@@ -34,7 +35,7 @@ fn record(report: &Report, program: &str) -> Record {
 #[test]
 fn every_format_was_recorded() {
     let names: Vec<String> = recordings().into_iter().map(|(name, _)| name).collect();
-    for name in ["x86_64-5.10", "x86_64-6.1", "x86_64-6.12", "x86_64-7.2", "x86_64-rc", "aarch64-6.12"] {
+    for name in ["x86_64-5.10", "x86_64-6.1", "x86_64-6.12", "x86_64-7.2", "x86_64-7.3-rc", "aarch64-6.12"] {
         assert!(names.iter().any(|other| other == name), "{name}: {names:?}");
     }
 }
@@ -56,21 +57,25 @@ fn a_taken_program_is_understood_on_every_kernel() {
         assert!(stats.total_states.is_some() && stats.peak_states.is_some(), "{name}: {stats:?}");
         assert!(stats.max_states_per_insn.is_some() && stats.mark_read.is_some(), "{name}: {stats:?}");
         assert!(stats.verification_us.is_some_and(|time| time > 0), "{name}: {stats:?}");
-        // The comm's 64 bytes and the leaf's 32: as the kernel says, or as its calls add up.
+        // The comm's 64 bytes and the leaf's 32: as the calls add up, or as the kernel says, which gives the 64 a stack of
+        // their own.
         assert_eq!(stats.stack_depths, Some(vec![64, 32]), "{name}");
-        assert_eq!(record.stack_max, Some(96), "{name}");
+        assert_eq!(record.stack_max, Some(if tells_the_deepest_chain(&name) { 64 } else { 96 }), "{name}");
         assert!(record.warning.is_none(), "{name}: {record:?}");
     }
+}
+
+fn tells_the_deepest_chain(name: &str) -> bool {
+    name.ends_with("-7.2") || name.ends_with("-7.3-rc")
 }
 
 #[test]
 fn newer_kernels_tell_the_deepest_chain_themselves() {
     for (name, directory) in recordings() {
         let stats = Stats::of(&log(&directory, "taken"));
-        let tells = name.ends_with("-7.2") || name.ends_with("-rc");
-        assert_eq!(stats.stack_max, tells.then_some(96), "{name}: {stats:?}");
+        assert_eq!(stats.stack_max, tells_the_deepest_chain(&name).then_some(64), "{name}: {stats:?}");
         let subprogs = stats.subprogs.map(|subprogs| subprogs.into_iter().map(|subprog| subprog.kind).collect());
-        let kinds = name.ends_with("-rc").then(|| vec!["main".to_owned(), "static".to_owned()]);
+        let kinds = name.ends_with("-7.3-rc").then(|| vec!["main".to_owned(), "static".to_owned()]);
         assert_eq!(subprogs, kinds, "{name}");
     }
 }
@@ -84,7 +89,6 @@ fn a_refusal_has_its_reason_on_every_kernel() {
         assert!(reason.contains("invalid mem access"), "{name}: {reason}");
         let record = record(&report(&directory), "refused");
         assert_eq!((record.verdict, record.errno), (Verdict::Rejected, Some(13)), "{name}");
-        assert_eq!(record.reason.as_deref(), Some(reason.as_str()), "{name}");
     }
 }
 
