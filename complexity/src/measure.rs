@@ -16,8 +16,8 @@ const STATISTICS_BYTES: usize = 64 << 10;
 /// A whole log has a line or two for each instruction processed. Kernels before 6.4 stop at the buffer's end, so a log that is
 /// longer ends there before the reason; larger buffers cost a guest with 256 MiB too much.
 const WHOLE_LOG_BYTES: usize = (16 << 20) - 1;
-/// What is kept of a log.
-const TAIL_BYTES: usize = 4 << 10;
+/// What is kept of a log; the explanation that 7.3 gives of a refusal takes some 2 KiB.
+const TAIL_BYTES: usize = 8 << 10;
 
 /// Bytes of one instruction.
 const INSN_BYTES: u32 = 8;
@@ -161,7 +161,8 @@ fn taken(bare: &Record, loaded: &Loaded) -> Record {
 
 fn with_stats(record: Record, stats: &Stats) -> Record {
     Record {
-        insns_processed: stats.insns_processed,
+        // 0 is what is said of a program that was refused before it was verified.
+        insns_processed: stats.insns_processed.filter(|insns| *insns > 0),
         insns_limit: stats.insns_limit,
         total_states: stats.total_states,
         peak_states: stats.peak_states,

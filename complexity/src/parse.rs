@@ -130,11 +130,18 @@ pub fn is_statistics(line: &str) -> bool {
     ["verification time", "stack depth", "processed", "insns processed", "subprog"].into_iter().any(begins)
 }
 
-/// Why a program was refused: the last line of its log that says something, and is not a number's.
+/// Why a program was refused: the last line of its log that says something, and is not a number's. Since 7.3 an explanation over
+/// many lines follows it, whose title stands in when there is no such line.
 #[must_use]
 pub fn reason(log: &str) -> Option<String> {
     let says = |line: &&str| !line.is_empty() && !is_statistics(line);
-    log.lines().map(str::trim).rfind(says).map(ToOwned::to_owned)
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(says).collect();
+    let explained = lines.iter().rposition(|line| line.starts_with("Verification failed: "));
+    let reason = match explained {
+        Some(title) => lines[..title].last().or(lines.get(title)),
+        None => lines.last(),
+    };
+    reason.map(|line| (*line).to_owned())
 }
 
 /// The last lines of a log, as many as fit in `bytes`.
@@ -230,6 +237,10 @@ mod tests {
             "0: (b7) r0 = 0\nR1 invalid mem access 'scalar'\n\nverification time 7 usec\nprocessed 2 insns (limit 9)\n";
         assert_eq!(reason(log).as_deref(), Some("R1 invalid mem access 'scalar'"));
         assert_eq!(reason(OLD), None);
+        let explained =
+            "R1 invalid mem access 'scalar'\n\nVerification failed: Register Type Safety\n\nSuggestion:\n  Do not.\n";
+        assert_eq!(reason(explained).as_deref(), Some("R1 invalid mem access 'scalar'"));
+        assert_eq!(reason("Verification failed: Size\nSuggestion:\n").as_deref(), Some("Verification failed: Size"));
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! The deepest chain of calls: [`deepest`] adds up what the verifier says of each subprogram along the calls that stand in the
 //! program's instructions. Kernels before 7.2 tell the depth of each subprogram, and not what they amount to.
+//!
+//! It is an upper bound of what newer kernels say: they give some subprograms a stack of their own (6.13, x86_64), and count before
+//! they add to a program's stack what a loop that they inline saves there.
 
 use std::collections::BTreeSet;
 

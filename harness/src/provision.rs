@@ -11,6 +11,7 @@ pub mod userland;
 pub mod toolchain;
 mod instrument;
 pub mod bundle;
+mod loader;
 pub mod modules;
 pub mod initramfs;
 pub mod guest;
@@ -30,6 +31,7 @@ pub use self::accel::{AccelError, AccelWish};
 pub use self::bundle::{Bundle, BundleError, TestExecutable, Variant};
 pub use self::kernel::{Kernel, KernelError};
 pub use self::llvm::{CoverageTools, coverage_tools};
+pub use self::loader::LoadObject;
 pub use self::toolchain::{Clang, Toolchain, ToolchainError};
 pub use self::userland::Userland;
 
@@ -139,6 +141,8 @@ pub struct Provisioner {
     bundles: OncePer<BundleKey, Result<BuiltBundle, NoBundle>>,
     /// Cargo works on one bundle at a time: its own lock would make the others wait as well.
     cargo: Mutex<()>,
+    /// Objects to be loaded in place of tests to be run; none, usually.
+    objects: Vec<LoadObject>,
     /// Make works on one kernel at a time, with every processor.
     kernel_builder: Mutex<()>,
 }
@@ -185,7 +189,20 @@ impl Provisioner {
             bundles: Mutex::default(),
             cargo: Mutex::default(),
             kernel_builder: Mutex::default(),
+            objects: Vec::new(),
         })
+    }
+
+    /// The same, whose bundles hold the loader and these objects, each by the LLVM that compiled it, and no tests.
+    #[must_use]
+    pub fn with_objects(self, objects: Vec<LoadObject>) -> Self {
+        Self { objects, ..self }
+    }
+
+    /// The objects that are loaded in place of tests; none, usually.
+    #[must_use]
+    pub fn objects(&self) -> &[LoadObject] {
+        &self.objects
     }
 
     /// What `job` needs to boot.
@@ -274,6 +291,9 @@ impl Provisioner {
     }
 
     async fn build(&self, (arch, llvm, variant): BundleKey) -> Result<BuiltBundle, NoBundle> {
+        if !self.objects.is_empty() {
+            return self.loads(arch, llvm).await;
+        }
         let userland = self.userland(arch).await.map_err(|error| NoBundle::Toolchain(error.to_string()))?;
         let clang = Clang::provide(&self.archive, &self.project.spec, llvm).await;
         let clang = clang.map_err(|error| match error {
@@ -301,17 +321,22 @@ impl Provisioner {
             BundleError::Compile { .. } | BundleError::Empty { .. } => NoBundle::Compile(error.to_string()),
         })?);
         // Before cargo is let go: the next LLVM's build replaces the executables.
+        let files = bundle.executables.iter().map(|file| (file.file.clone(), file.path.clone())).collect();
+        let segment = self.bundle_segment(&what, &bundle.name(), files).await?;
+        Ok(BuiltBundle { bundle, segment })
+    }
+
+    /// Writes the segment of the bundle `what`, with these files under these names in the bundle's directory.
+    async fn bundle_segment(&self, what: &str, name: &str, files: Vec<(String, PathBuf)>) -> Result<PathBuf, NoBundle> {
         let segment = self.scratch.path().join(format!("bundle-{what}.cpio"));
-        let name = bundle.name();
-        let files: Vec<_> =
-            bundle.executables.iter().map(|file| (format!("{name}/{}", file.file), file.path.clone())).collect();
         in_background({
             let segment = segment.clone();
+            let files: Vec<_> = files.into_iter().map(|(file, path)| (format!("{name}/{file}"), path)).collect();
             move || guest::write_bundle(files.iter().map(|(name, path)| (name.as_str(), path.as_path())), &segment)
         })
         .await
         .map_err(|error| NoBundle::Toolchain(error.to_string()))?;
-        Ok(BuiltBundle { bundle, segment })
+        Ok(segment)
     }
 }
 

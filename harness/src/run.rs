@@ -16,6 +16,7 @@ mod history;
 mod job;
 mod measure;
 pub mod libtest;
+mod loads;
 mod merge;
 pub mod outcome;
 mod record;

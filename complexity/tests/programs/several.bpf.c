@@ -62,5 +62,8 @@ int loops(void *context)
 SEC("fentry/bpf_fentry_test1")
 int traces(__u64 *context)
 {
-	return context[0];
+	volatile __u64 argument = context[0];
+
+	(void)argument;
+	return 0;
 }

@@ -8,10 +8,12 @@ use clap_complete::Shell;
 
 mod bench;
 mod cells;
+mod complexity;
 
 pub use self::bench::BenchCommand;
 use self::cells::parse_arch;
 pub use self::cells::{AccelChoice, FilterArgs, MatrixArgs, PlanArgs, PlanFormat, RunArgs, ShardArgs};
+pub use self::complexity::{ComplexityArgs, VeristatArgs};
 use crate::matrix::Arch;
 
 /// Runs the root-only tests of a Rust eBPF project on a matrix of real kernels in QEMU.
@@ -36,7 +38,8 @@ Examples:
 Exit codes of `ukci run`:
   0  all as expected                    3  a cell was lost or timed out, none failed
   1  a bug or an I/O error              4  a test failed or unexpectedly passed
-  2  usage or configuration             130  interrupted";
+  2  usage or configuration             5  a budget is broken, and nothing worse happened
+  130  interrupted";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -96,6 +99,12 @@ pub enum Command {
     /// Say what the tests of a run covered of the sources, and write lcov, HTML and JSON
     #[command(after_help = COVERAGE_EXAMPLE)]
     Coverage(CoverageArgs),
+    /// Print what the BPF programs of a run cost the verifiers, and hold it against the budget or another run
+    #[command(after_help = complexity::COMPLEXITY_HELP)]
+    Complexity(ComplexityArgs),
+    /// Load BPF objects of any project on every kernel, and print what that costs the verifiers
+    #[command(after_help = complexity::VERISTAT_HELP)]
+    Veristat(VeristatArgs),
     /// Open a root shell in a kernel's VM, which is gone afterwards
     Shell(ShellArgs),
     /// Say what this machine has: QEMU, KVM, LLVM, the package mirror, the store, disk space

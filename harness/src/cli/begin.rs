@@ -36,21 +36,7 @@ impl Begin {
             Some(path) => RunDirectory::at(path, now)?,
             None => RunDirectory::create(&project.runs(), now)?,
         };
-        let outcome = RunOutcome {
-            schema: 1,
-            id: directory.id().to_owned(),
-            started: now,
-            finished: None,
-            resumed: Vec::new(),
-            host: HostId { cores: super::run::cores(), accel: String::new(), qemu: String::new() },
-            hosts: Vec::new(),
-            plan: Some(PlanId { cells: plan.whole_cells(), fingerprint: plan.whole_fingerprint().to_owned() }),
-            shard: plan.shard(),
-            test_globs: args.tests.clone(),
-            coverage: args.coverage,
-            cells: untouched_cells(&plan),
-            jobs: Vec::new(),
-        };
+        let outcome = untouched(&plan, &directory, now, &args.tests, args.coverage);
         Ok(Self { plan, only, directory, outcome })
     }
 
@@ -65,6 +51,25 @@ impl Begin {
         let plan = remaining(&project.spec, &outcome)?;
         let only = compile(&outcome.test_globs)?;
         Ok(Self { plan, only, directory: directory.named(&outcome.id), outcome })
+    }
+}
+
+/// The record of a run of `plan` in which nothing has happened yet.
+pub(super) fn untouched(plan: &Plan, directory: &RunDirectory, now: Timestamp, globs: &[String], coverage: bool) -> RunOutcome {
+    RunOutcome {
+        schema: 1,
+        id: directory.id().to_owned(),
+        started: now,
+        finished: None,
+        resumed: Vec::new(),
+        host: HostId { cores: super::run::cores(), accel: String::new(), qemu: String::new() },
+        hosts: Vec::new(),
+        plan: Some(PlanId { cells: plan.whole_cells(), fingerprint: plan.whole_fingerprint().to_owned() }),
+        shard: plan.shard(),
+        test_globs: globs.to_vec(),
+        coverage,
+        cells: untouched_cells(plan),
+        jobs: Vec::new(),
     }
 }
 

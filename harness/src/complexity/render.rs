@@ -54,7 +54,9 @@ fn render_arch(
     for program in &arch.programs {
         _ = writeln!(out, "{}", text::fit_middle(&label(program), WIDTH));
         for (releases, records) in by_release(arch, program, kernels) {
-            let releases = releases.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+            // An object that does not say who compiled it stands under 0.
+            let name = |llvm: &u32| if *llvm == 0 { "?".to_owned() } else { llvm.to_string() };
+            let releases = releases.iter().map(name).collect::<Vec<_>>().join(" ");
             let label = text::pad(&text::fit(&format!("  LLVM {releases}"), RELEASES), RELEASES);
             let entries: String = records.iter().map(|record| entry(*record, style)).collect();
             _ = writeln!(out, "{}", format!("{label}{entries}").trim_end());

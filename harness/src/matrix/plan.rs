@@ -142,6 +142,24 @@ impl Plan {
         self
     }
 
+    /// The same kernels with bundles of the LLVM releases `llvm` instead of the matrix's: each kernel that runs at all runs with
+    /// every one.
+    #[must_use]
+    pub fn with_llvm(self, llvm: &[u32]) -> Self {
+        let mut cells: Vec<Cell> = Vec::new();
+        for old in self.cells.chunk_by(|one, other| (one.arch, &one.kernel) == (other.arch, &other.kernel)) {
+            // OK because no chunk is empty.
+            let Some(first) = old.iter().find(|cell| cell.not_run.is_none()).or(old.first()) else { continue };
+            for &llvm in llvm {
+                let id = format!("{}/{}/llvm{llvm}", first.arch, first.kernel);
+                cells.push(Cell { id, position: cells.len(), llvm, included: None, ..first.clone() });
+            }
+        }
+        let jobs = self.jobs.into_iter().map(|job| Job { llvm: llvm.to_vec(), planned: llvm.to_vec(), ..job }).collect();
+        let whole = Whole { fingerprint: fingerprint(cells.iter().map(|cell| cell.id.as_str())), cells: cells.len() };
+        Self { cells, jobs, shard: self.shard, whole }
+    }
+
     /// How long its VMs are expected to live, one after another, in seconds.
     #[must_use]
     pub fn expected_seconds(&self, times: &ExpectedTimes) -> f64 {

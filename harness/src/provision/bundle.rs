@@ -94,7 +94,7 @@ pub enum BundleError {
 
 impl BundleError {
     /// Cargo's verdict on `package`, which it printed to `log`.
-    fn compile(package: &str, log: &Path) -> Self {
+    pub(super) fn compile(package: &str, log: &Path) -> Self {
         let printed = std::fs::read(log).unwrap_or_default();
         let message = first_errors(&String::from_utf8_lossy(&printed));
         Self::Compile { package: package.to_owned(), message, log: log.to_owned() }
@@ -131,7 +131,7 @@ pub(super) async fn build(
     if !project.features.is_empty() {
         cargo = cargo.args(["--features", &project.features.join(",")]);
     }
-    for (key, value) in toolchain.env().into_iter().chain([toolchain.static_env()]) {
+    for (key, value) in toolchain.env().into_iter().chain([toolchain.userland.static_env()]) {
         cargo = cargo.env(key, value);
     }
     for (key, value) in instrument.map(|instrument| instrument.env(root)).into_iter().flatten() {
@@ -193,7 +193,7 @@ fn apart(package: &str, llvm: u32) -> String {
     format!("profile.dev.package.\"{package}\".codegen-units={llvm}")
 }
 
-fn cargo() -> Command {
+pub(super) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 

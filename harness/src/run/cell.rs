@@ -7,6 +7,7 @@ use super::context::Context;
 use super::event::Event;
 use super::execute::{self, Listed, Listing};
 use super::guest::Guest;
+use super::loads;
 use super::outcome::{Loss, PhaseName, TestRecord, TestResult, Verdict};
 use crate::matrix::Job;
 use crate::provision::Bundle;
@@ -19,6 +20,10 @@ pub(super) async fn run(
     guest: &mut Guest,
     bundle: &Bundle,
 ) -> Result<Vec<Listed>, Loss> {
+    let objects: Vec<_> = context.provisioner.objects().iter().filter(|object| object.llvm == bundle.llvm).collect();
+    if !objects.is_empty() {
+        return loads::run(context, &job.id, cell, guest, bundle, &objects).await.map(|()| Vec::new());
+    }
     let record = &context.record;
     let enter = |phase| record.event(&Event::Phase { job: job.id.clone(), phase });
     let started = Instant::now();

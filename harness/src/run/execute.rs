@@ -83,7 +83,7 @@ pub(super) struct Ran {
 
 /// Puts a line behind whatever the kernel has said so far. It goes through the kernel's own log, so it cannot overtake
 /// a complaint, as the answer over ssh does.
-const SAY_TESTED: &str = "echo '<3>ukci: tested' >/dev/kmsg";
+pub(super) const SAY_TESTED: &str = "echo '<3>ukci: tested' >/dev/kmsg";
 
 /// Saying so takes milliseconds.
 const SAYING: Duration = Duration::from_secs(20);

@@ -22,6 +22,12 @@ impl Schedule {
         Self { slots, history }
     }
 
+    /// The processors that VMs can keep busy.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.slots.capacity()
+    }
+
     /// The room for VMs.
     pub(super) fn slots(&self) -> &Slots {
         &self.slots
