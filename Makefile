@@ -24,7 +24,10 @@ lint: ## the workflows, the scripts and the flake
 	.ci/lint
 	.ci/check-nix
 
+page: build ## the report page in a headless browser
+	.ci/page
+
 build:
 	cargo build --package ukci --locked
 
-.PHONY: help run test check lint build
+.PHONY: help run test check lint page build

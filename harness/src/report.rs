@@ -1,5 +1,6 @@
 //! Turns events and outcomes into text: [`Terminal`] while a run goes on; `run.json`, `summary.md`, `junit.xml` and a table after it.
 
+pub mod html;
 mod json;
 mod junit;
 mod markdown;

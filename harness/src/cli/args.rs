@@ -162,8 +162,14 @@ pub struct ReportArgs {
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
     /// Print what each kernel turned out to be capable of, instead of the verdicts
-    #[arg(long)]
+    #[arg(long, conflicts_with = "html")]
     pub support: bool,
+    /// Write the page for a browser instead, and print its path
+    #[arg(long, conflicts_with = "format")]
+    pub html: bool,
+    /// Where the page goes [default: report.html in the run's directory]
+    #[arg(short, long, value_name = "FILE", requires = "html")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `ukci capabilities`.

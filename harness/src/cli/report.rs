@@ -1,4 +1,6 @@
-//! `ukci report`: prints a finished run again.
+//! `ukci report`: prints a finished run again, or makes its page.
+
+mod page;
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +10,19 @@ use crate::project::Project;
 use crate::report::{self, Support};
 use crate::run::outcome::RunOutcome;
 
+pub(super) use self::page::write_page;
+
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let (path, text, outcome) = load(args.run.as_deref())?;
-    let directory = path.parent().unwrap_or(Path::new("."));
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if args.support {
         super::print(&support(&outcome, args.format)?)?;
+        return Ok(0);
+    }
+    if args.html {
+        let page = args.output.clone().unwrap_or_else(|| directory.join(page::NAME));
+        write_page(&outcome, directory, &page)?;
+        super::print(&format!("{}\n", page.display()))?;
         return Ok(0);
     }
     let printed = match args.format {

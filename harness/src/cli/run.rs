@@ -171,7 +171,8 @@ pub(super) fn write_reports(outcome: &RunOutcome, path: &Path, screen: &Screen) 
         screen.event(&Event::Warning(format!("cannot append to `{}`: {error}", summary.display())));
     }
     let written = report::write_all(path, outcome);
-    written.map_err(|error| Failure::Broken(format!("cannot write the reports in `{}`: {error}", path.display())))
+    written.map_err(|error| Failure::Broken(format!("cannot write the reports in `{}`: {error}", path.display())))?;
+    super::report::write_page(outcome, path, &path.join("report.html"))
 }
 
 /// The table, for standard output.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::bundle::{self, BundleError};
-use super::{BuiltBundle, Bundle, NoBundle, Provisioner, TestExecutable, in_background};
+use super::{BuiltBundle, Bundle, NoBundle, Provisioner, TestExecutable, Variant, in_background};
 use crate::archive::{Key, Sha256, StoreError};
 use crate::matrix::Arch;
 

@@ -151,7 +151,7 @@ impl Entry {
 }
 
 /// The verdict that a test's mark shows: one that its VM took along is lost, one that an attempt before failed is flaky.
-fn mark_verdict(cell: &CellOutcome, test: &TestRecord) -> Verdict {
+pub(crate) fn mark_verdict(cell: &CellOutcome, test: &TestRecord) -> Verdict {
     let same = |other: &&TestRecord| other.binary == test.binary && other.name == test.name;
     let failed = |other: &TestRecord| matches!(other.result, TestResult::Failed | TestResult::TimedOut);
     match (test.verdict(), cell.attempts.split_last()) {

@@ -104,7 +104,7 @@ fn render_finding(finding: &Finding<'_>, run: &RunOutcome, names: &Cells<'_>, ou
 }
 
 /// The command that runs the first of the cells again, with that test alone.
-fn reproduce(finding: &Finding<'_>, run: &RunOutcome) -> String {
+pub(crate) fn reproduce(finding: &Finding<'_>, run: &RunOutcome) -> String {
     let several =
         |same: fn(&CellOutcome, &CellOutcome) -> bool| run.cells.iter().any(|cell| !same(cell, &run.cells[0]));
     let Some(cell) = finding.cells.first() else { return String::new() };

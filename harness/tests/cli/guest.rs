@@ -28,6 +28,30 @@ fn a_guest_that_is_never_ready_is_lost() {
     assert_eq!((again.code, again.stdout), (Some(0), ended.stdout));
 }
 
+/// Check that a run leaves its page with the logs of what went wrong, and that the page is made again on demand: beside
+/// the record, from where its links lead to the logs, or elsewhere, from where they would not.
+#[test]
+fn a_run_leaves_its_page() {
+    let world = World::new();
+    world.ukci(&[&RUN[..], &["--kernel", "6.12", "--out", "out"]].concat()).failed(3, &["VFS: no root"]);
+    let page = world.project.join("out/report.html");
+    let text = fs::read_to_string(&page).expect("a page");
+    let link = "<a href=\"./cells/x86_64/6.12/attempt1/console.log\">";
+    assert!(text.contains("VFS: no root") && text.contains(link), "{text}");
+    assert!(text.contains("<td id=\"cell0\" class=\"lost\">") && text.contains("<td id=\"cell1\" class=\"lost\">"));
+    fs::remove_file(&page).expect("removed");
+    assert_eq!(world.ukci(&["report", "--html", "out"]).succeeded(), "out/report.html\n");
+    assert_eq!(
+        fs::read_to_string(&page).expect("a page"),
+        text.replace(&world.project.join("out").display().to_string(), "out")
+    );
+    assert_eq!(world.ukci(&["report", "--html", "out", "-o", "page.html"]).succeeded(), "page.html\n");
+    let elsewhere = fs::read_to_string(world.project.join("page.html")).expect("a page");
+    assert!(elsewhere.contains("VFS: no root") && !elsewhere.contains(link));
+    world.ukci(&["report", "out", "-o", "page.html"]).one_error(2, &["--html"]);
+    world.ukci(&["report", "--html", "out", "-o", "gone/page.html"]).one_error(1, &["cannot write `gone/page.html`"]);
+}
+
 /// Check that what a dying QEMU said is shown, and that other kernels' cells are tried nevertheless.
 #[test]
 fn what_a_dying_qemu_said_is_shown() {

@@ -47,7 +47,7 @@ fn shards_become_the_whole_run() {
     assert_eq!((&record["shard"], &record["host"]), (&Value::Null, &whole["host"]));
     assert_eq!(
         names_in(&world.project.join("all")),
-        ["cells", "junit.xml", "run.json", "shard1", "shard2", "summary.md"]
+        ["cells", "junit.xml", "report.html", "run.json", "shard1", "shard2", "summary.md"]
     );
     for cell in record["cells"].as_array().expect("cells") {
         for attempt in cell["attempts"].as_array().expect("attempts") {

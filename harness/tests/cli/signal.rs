@@ -85,7 +85,7 @@ fn an_interrupt_ends_a_run_in_order(#[case] stage: Stage, #[values(Signal::SIGIN
         assert!(cell["reason"].as_str().expect("a reason").contains("interrupted"), "{cell}");
     }
     assert!(ended.stdout.contains("interrupted"), "{ended}");
-    for file in ["summary.md", "junit.xml"] {
+    for file in ["summary.md", "junit.xml", "report.html"] {
         assert!(world.project.join("out").join(file).exists(), "{file}");
     }
     // What a report says of it is the same.
