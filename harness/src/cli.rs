@@ -4,6 +4,9 @@ pub mod args;
 mod begin;
 mod bench;
 mod cache;
+mod capabilities;
+mod coverage;
+mod complexity;
 mod doctor;
 mod environment;
 mod failure;
@@ -15,6 +18,7 @@ mod run;
 mod screen;
 mod shell;
 mod update;
+mod veristat;
 mod workshop;
 
 use std::io::Write;
@@ -48,7 +52,12 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     // A run ends in its own way: with a record.
-    let ends_here = !matches!(cli.command, Command::Run(_) | Command::Bench { command: BenchCommand::Matrix { .. } });
+    let ends_here = !matches!(
+        cli.command,
+        Command::Run(_)
+            | Command::Veristat(_)
+            | Command::Bench { command: BenchCommand::Matrix { .. } | BenchCommand::Veristat { .. } }
+    );
     tokio::select! {
         result = perform(cli.command) => result,
         () = interrupt::requested(), if ends_here => Err(Failure::Interrupted),
@@ -62,6 +71,10 @@ async fn perform(command: Command) -> Result<u8, Failure> {
         Command::Update(args) => update::update(args).await,
         Command::Merge(args) => merge::merge(&args),
         Command::Report(args) => report::report(&args),
+        Command::Capabilities(args) => capabilities::capabilities(&args),
+        Command::Coverage(args) => coverage::coverage(args).await,
+        Command::Complexity(args) => complexity::complexity(&args),
+        Command::Veristat(args) => veristat::veristat(args).await,
         Command::Shell(args) => shell::shell(args).await,
         Command::Doctor(args) => doctor::doctor(args).await,
         Command::Cache { command } => cache::cache(command).await,

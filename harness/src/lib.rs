@@ -14,5 +14,7 @@ pub mod archive;
 pub mod provision;
 pub mod vm;
 pub mod run;
+pub mod complexity;
+pub mod coverage;
 pub mod report;
 pub mod cli;

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::matrix::{Expectations, KernelLock, LockError, MatrixSpec, SpecError};
+use crate::matrix::{Capabilities, Expectations, KernelLock, LockError, MatrixSpec, SpecError};
+
+/// The file beside the matrix that says what kernels are expected to be capable of.
+pub(crate) const CAPABILITIES: &str = "capabilities.yaml";
 
 /// A matrix with the files beside it.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub struct Project {
     pub lock_path: PathBuf,
     /// What is known to fail.
     pub expectations: Expectations,
+    /// What kernels are expected to be capable of; `None` without a `capabilities.yaml`.
+    pub capabilities: Option<Capabilities>,
     /// The directory of the project's `Cargo.toml`.
     pub root: PathBuf,
     /// The directory for everything that is built and for the runs.
@@ -88,9 +93,14 @@ impl Project {
             Some(text) => Expectations::parse(&expect_path, &text)?,
             None => Expectations::default(),
         };
+        let capabilities_path = directory.join(CAPABILITIES);
+        let capabilities = match optional(&capabilities_path)? {
+            Some(text) => Some(Capabilities::parse(&capabilities_path, &text)?),
+            None => None,
+        };
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |dir| root.join(dir));
         let directory = directory.to_owned();
-        Ok(Self { spec, directory, lock, lock_path, expectations, root, target })
+        Ok(Self { spec, directory, lock, lock_path, expectations, capabilities, root, target })
     }
 
     /// The directory that holds the runs.

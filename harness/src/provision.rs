@@ -9,7 +9,9 @@ mod llvm;
 pub mod rust;
 pub mod userland;
 pub mod toolchain;
+mod instrument;
 pub mod bundle;
+mod loader;
 pub mod modules;
 pub mod initramfs;
 pub mod guest;
@@ -26,13 +28,17 @@ use thiserror::Error;
 use tokio::sync::{Mutex, OnceCell};
 
 pub use self::accel::{AccelError, AccelWish};
-pub use self::bundle::{Bundle, BundleError, TestExecutable};
+pub use self::bundle::{Bundle, BundleError, TestExecutable, Variant};
 pub use self::kernel::{Kernel, KernelError};
+pub use self::llvm::{CoverageTools, coverage_tools};
+pub use self::loader::LoadObject;
 pub use self::toolchain::{Clang, Toolchain, ToolchainError};
 pub use self::userland::Userland;
 
+use self::bundle::BundleKey;
 use self::guest::{GuestError, GuestSpec};
 use self::initramfs::InitramfsError;
+use self::instrument::Instrument;
 use self::qemu::QemuError;
 use crate::archive::{Archive, ArchiveError, Sha256, StoreError};
 use crate::matrix::{Arch, Job, KernelOrigin};
@@ -132,9 +138,11 @@ pub struct Provisioner {
     accel: OncePer<Arch, Accel>,
     userlands: OncePer<Arch, Result<Userland, Arc<ToolchainError>>>,
     base: OncePer<Arch, PathBuf>,
-    bundles: OncePer<(Arch, u32), Result<BuiltBundle, NoBundle>>,
+    bundles: OncePer<BundleKey, Result<BuiltBundle, NoBundle>>,
     /// Cargo works on one bundle at a time: its own lock would make the others wait as well.
     cargo: Mutex<()>,
+    /// Objects to be loaded in place of tests to be run; none, usually.
+    objects: Vec<LoadObject>,
     /// Make works on one kernel at a time, with every processor.
     kernel_builder: Mutex<()>,
 }
@@ -181,7 +189,20 @@ impl Provisioner {
             bundles: Mutex::default(),
             cargo: Mutex::default(),
             kernel_builder: Mutex::default(),
+            objects: Vec::new(),
         })
+    }
+
+    /// The same, whose bundles hold the loader and these objects, each by the LLVM that compiled it, and no tests.
+    #[must_use]
+    pub fn with_objects(self, objects: Vec<LoadObject>) -> Self {
+        Self { objects, ..self }
+    }
+
+    /// The objects that are loaded in place of tests; none, usually.
+    #[must_use]
+    pub fn objects(&self) -> &[LoadObject] {
+        &self.objects
     }
 
     /// What `job` needs to boot.
@@ -211,7 +232,15 @@ impl Provisioner {
     /// # Errors
     /// When it does not compile, or what compiles it cannot be had.
     pub async fn bundle(&self, arch: Arch, llvm: u32) -> Result<Rc<Bundle>, NoBundle> {
-        self.built(arch, llvm).await.map(|built| built.bundle)
+        self.bundle_of((arch, llvm, Variant::Plain)).await
+    }
+
+    /// The project's bundle with this key.
+    ///
+    /// # Errors
+    /// When it does not compile, or what compiles it cannot be had.
+    pub async fn bundle_of(&self, key: BundleKey) -> Result<Rc<Bundle>, NoBundle> {
+        self.built(key).await.map(|built| built.bundle)
     }
 
     /// A directory that only we may enter, gone with the provisioner: or, after SIGKILL, with the next start of `ukci`.
@@ -256,12 +285,15 @@ impl Provisioner {
         qemu.await.cloned()
     }
 
-    async fn built(&self, arch: Arch, llvm: u32) -> Result<BuiltBundle, NoBundle> {
-        let cell = once(&self.bundles, (arch, llvm)).await;
-        cell.get_or_init(|| self.build(arch, llvm)).await.clone()
+    async fn built(&self, key: BundleKey) -> Result<BuiltBundle, NoBundle> {
+        let cell = once(&self.bundles, key).await;
+        cell.get_or_init(|| self.build(key)).await.clone()
     }
 
-    async fn build(&self, arch: Arch, llvm: u32) -> Result<BuiltBundle, NoBundle> {
+    async fn build(&self, (arch, llvm, variant): BundleKey) -> Result<BuiltBundle, NoBundle> {
+        if !self.objects.is_empty() {
+            return self.loads(arch, llvm).await;
+        }
         let userland = self.userland(arch).await.map_err(|error| NoBundle::Toolchain(error.to_string()))?;
         let clang = Clang::provide(&self.archive, &self.project.spec, llvm).await;
         let clang = clang.map_err(|error| match error {
@@ -269,27 +301,42 @@ impl Provisioner {
             error => NoBundle::Toolchain(error.to_string()),
         })?;
         let toolchain = Toolchain { userland, clang };
-        let log = self.logs.join(format!("build-{arch}-llvm{llvm}.log"));
-        let target = self.project.target.join("ukci/build");
+        let Project { spec, root, target, .. } = &self.project;
+        let (instrument, what) = match variant {
+            Variant::Plain => (None, format!("{arch}-llvm{llvm}")),
+            Variant::Coverage => {
+                let instrument = Instrument::prepare(target, arch, llvm).map_err(BundleError::Objects);
+                let instrument = instrument.map_err(|error| NoBundle::Toolchain(error.to_string()))?;
+                (Some(instrument), format!("{arch}-llvm{llvm}-coverage"))
+            }
+        };
+        let log = self.logs.join(format!("build-{what}.log"));
         let _cargo = self.cargo.lock().await;
-        let built = bundle::build(&self.project.spec.project, &self.project.root, &toolchain, &target, &log).await;
+        let target = target.join("ukci/build");
+        let built = bundle::build(&spec.project, root, &toolchain, instrument.as_ref(), &target, &log).await;
         let bundle = Rc::new(built.map_err(|error| match error {
-            BundleError::Process(_) | BundleError::Metadata(_) | BundleError::Read { .. } => {
+            BundleError::Process(_) | BundleError::Metadata(_) | BundleError::Read { .. } | BundleError::Objects(_) => {
                 NoBundle::Toolchain(error.to_string())
             }
             BundleError::Compile { .. } | BundleError::Empty { .. } => NoBundle::Compile(error.to_string()),
         })?);
         // Before cargo is let go: the next LLVM's build replaces the executables.
-        let segment = self.scratch.path().join(format!("bundle-{arch}-llvm{llvm}.cpio"));
-        let files: Vec<_> =
-            bundle.executables.iter().map(|file| (format!("llvm{llvm}/{}", file.file), file.path.clone())).collect();
+        let files = bundle.executables.iter().map(|file| (file.file.clone(), file.path.clone())).collect();
+        let segment = self.bundle_segment(&what, &bundle.name(), files).await?;
+        Ok(BuiltBundle { bundle, segment })
+    }
+
+    /// Writes the segment of the bundle `what`, with these files under these names in the bundle's directory.
+    async fn bundle_segment(&self, what: &str, name: &str, files: Vec<(String, PathBuf)>) -> Result<PathBuf, NoBundle> {
+        let segment = self.scratch.path().join(format!("bundle-{what}.cpio"));
         in_background({
             let segment = segment.clone();
+            let files: Vec<_> = files.into_iter().map(|(file, path)| (format!("{name}/{file}"), path)).collect();
             move || guest::write_bundle(files.iter().map(|(name, path)| (name.as_str(), path.as_path())), &segment)
         })
         .await
         .map_err(|error| NoBundle::Toolchain(error.to_string()))?;
-        Ok(BuiltBundle { bundle, segment })
+        Ok(segment)
     }
 }
 

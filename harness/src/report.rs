@@ -5,13 +5,15 @@ mod json;
 mod junit;
 mod markdown;
 mod plan;
+mod support;
 mod table;
 mod terminal;
 
-mod cells;
+pub(crate) mod cells;
 mod finding;
 mod grid;
-mod text;
+mod note;
+pub(crate) mod text;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -22,9 +24,11 @@ pub use json::{ReadError, read};
 pub use junit::write as write_junit;
 pub use markdown::render as markdown;
 pub use plan::{reasons_not_to_run, render as plan};
+pub use support::Support;
 pub use table::render as write_table;
 pub use terminal::{Draw, Terminal};
 pub use text::Style;
+pub(crate) use text::one_line;
 
 use crate::run::outcome::RunOutcome;
 

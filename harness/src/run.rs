@@ -2,9 +2,12 @@
 //!
 //! The main entry is [`execute_plan`]; what it leaves is an [`outcome::RunOutcome`].
 
+pub mod artifacts;
 mod bench;
+mod capabilities;
 mod cell;
 mod context;
+mod coverage;
 pub mod directory;
 pub mod event;
 mod execute;
@@ -13,12 +16,14 @@ mod history;
 mod job;
 mod measure;
 pub mod libtest;
+mod loads;
 mod merge;
 pub mod outcome;
 mod record;
 mod resume;
 mod schedule;
 mod slots;
+mod unpack;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +33,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 
 pub use self::bench::{BootTimes, boot_times};
+pub use self::capabilities::{Judged, judge};
 pub use self::execute::TestOptions;
 pub use self::history::History;
 pub use self::measure::{Measures, PHASES, Waiting, median};
@@ -93,7 +99,7 @@ pub async fn execute_plan(
     record.event(&Event::Started { id, directory: path, jobs, cells });
     record.save();
     let jobs = schedule.in_order(plan.jobs());
-    let bundles = schedule.bundles(&jobs);
+    let bundles = schedule.bundles(&jobs, tests.coverage.as_ref());
     let context = Rc::new(Context {
         provisioner,
         tests,
@@ -139,12 +145,12 @@ async fn build(context: Rc<Context>) {
     context.provided.notified().await;
     let at_once = Arc::new(Semaphore::new(BUILDING));
     let mut building = JoinSet::new();
-    for &(arch, llvm) in &context.bundles {
+    for &key in &context.bundles {
         // OK because the semaphore is never closed.
         let Ok(turn) = Arc::clone(&at_once).acquire_owned().await else { return };
         let task = Rc::clone(&context);
         building.spawn_local(async move {
-            drop(task.provisioner.bundle(arch, llvm).await);
+            drop(task.provisioner.bundle_of(key).await);
             drop(turn);
         });
         context.building.send_modify(|begun| *begun += 1);

@@ -6,6 +6,8 @@
 mod essence;
 #[path = "common/fake_archive.rs"]
 mod fake_archive;
+#[path = "cli/complexity.rs"]
+mod complexity;
 #[path = "cli/guest.rs"]
 mod guest;
 #[path = "cli/kernels.rs"]

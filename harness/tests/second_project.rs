@@ -112,9 +112,11 @@ fn every_way_to_end_has_its_verdict() {
         verdicts(&record),
         [
             "tests::counts_system_calls: pass",
+            "tests::fails_only_with_coverage: pass",
             "tests::fails_with_a_reason: fail",
             "tests::makes_the_kernel_complain: fail",
             "tests::panics_the_kernel: not_run",
+            "tests::reports_capabilities: not_run",
             "tests::waits_forever: not_run",
         ]
     );
@@ -122,8 +124,14 @@ fn every_way_to_end_has_its_verdict() {
     assert_eq!(cell["id"], "x86_64/6.12/llvm22");
     assert_eq!(cell["verdict"], "fail");
     let attempt = last_attempt(&record);
-    assert_eq!(attempt["tests"][1]["message"], "two and two are 4 (src/lib.rs:32:9)");
-    let complaint = attempt["tests"][2]["message"].as_str().unwrap();
+    assert_eq!(attempt["tests"][2]["message"], "two and two are 4 (src/lib.rs:43:9)");
+    // What the test left is there although it failed; that it also left a link is no reason to follow it.
+    let stem = "artifacts/second-tests.fails_with_a_reason";
+    let artifacts = [format!("{stem}/.hidden"), format!("{stem}/why/it failed.txt")];
+    assert_eq!(attempt["tests"][2]["artifacts"], Value::from(&artifacts[..]));
+    assert_eq!(run.read(&format!("cells/x86_64/6.12/llvm22/{}", artifacts[1])), "two and two");
+    assert_eq!(attempt["tests"][0].get("artifacts"), None);
+    let complaint = attempt["tests"][3]["message"].as_str().unwrap();
     assert!(complaint.starts_with("the kernel complained: WARNING: CPU: 0 PID: 1"), "{complaint}");
     assert_eq!(attempt["loss"]["phase"], "test");
     let reason = attempt["loss"]["reason"].as_str().unwrap();
@@ -149,6 +157,84 @@ fn a_test_past_its_deadline_times_out() {
     let record = run.record();
     assert_eq!(verdicts(&record), ["tests::counts_system_calls: pass", "tests::waits_forever: timeout"]);
     assert_eq!(last_attempt(&record)["loss"], Value::Null);
+    let artifact = "artifacts/second-tests.waits_forever/so far";
+    assert_eq!(last_attempt(&record)["tests"][1]["artifacts"], Value::from([artifact].as_slice()));
+    assert_eq!(run.read(&format!("cells/x86_64/6.12/llvm22/{artifact}")), "nothing yet");
+}
+
+/// Check that a coverage pass leaves what is needed to read it, that nothing but the project's own package is compiled for it, and
+/// that a test that fails in it alone is told and fails nothing. And that a reported capability is compared with what the
+/// project expects.
+#[test]
+fn what_fails_in_the_coverage_pass_alone_fails_nothing() {
+    let mut run = Run::of(&["*system_calls", "*coverage", "*capabilities"]);
+    run.command.arg("--coverage");
+    let output = run.finish();
+    assert_code(&output, 0);
+    let record = run.record();
+    assert_eq!(
+        verdicts(&record),
+        [
+            "tests::counts_system_calls: pass",
+            "tests::fails_only_with_coverage: pass",
+            "tests::reports_capabilities: pass"
+        ]
+    );
+    let attempt = last_attempt(&record);
+    let capability = &attempt["capabilities"][0];
+    assert_eq!((&capability["found"], &capability["expected"]), (&"raw tracepoint".into(), &"raw tracepoint".into()));
+    let coverage = &attempt["coverage"];
+    assert_eq!((&coverage["tests"], &coverage["missing"]), (&3.into(), &Value::Null));
+    assert_eq!(coverage["failed"].as_array().unwrap().len(), 1);
+    assert_eq!(coverage["failed"][0]["name"], "tests::fails_only_with_coverage");
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("note     tests::fails_only_with_coverage failed in the coverage pass: "), "{table}");
+    // Each test left a profile, the one that panicked too.
+    let cell = run.directory().join("cells/x86_64/6.12/llvm22");
+    let artifacts = coverage["artifacts"].as_array().unwrap().iter().map(|path| path.as_str().unwrap());
+    let is_profile = |path: &&str| path.contains("/userspace/") && path.ends_with(".profraw");
+    let profiles: Vec<&str> = artifacts.filter(is_profile).collect();
+    assert_eq!(profiles.len(), 3, "{coverage}");
+    assert!(profiles[0].starts_with("coverage/second-tests.counts_system_calls/userspace/"), "{profiles:?}");
+    assert!(profiles.iter().all(|path| cell.join(path).metadata().unwrap().len() > 0));
+    for object in ["userspace/second", "bpf/second.bpf.o"] {
+        assert!(run.directory().join("coverage/objects/x86_64/llvm22").join(object).is_file(), "{object}");
+    }
+    let built = run.read("build-x86_64-llvm22-coverage.log");
+    assert!(!built.contains("Compiling lib"), "dependencies were compiled again: {built}");
+
+    expectations_of_the_finished_run(&run);
+}
+
+/// Check what `ukci report --support` and `ukci capabilities` make of a run, and that what is blessed is then expected.
+fn expectations_of_the_finished_run(run: &Run) {
+    let project = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(matrix()).unwrap();
+    let fixture = matrix().parent().unwrap().display().to_string();
+    let text = text.replace("directory: .", &format!("directory: {fixture}"));
+    let (matrix, rows) = (project.path().join("ukci.yaml"), project.path().join("capabilities.yaml"));
+    std::fs::write(&matrix, text).unwrap();
+    std::fs::write(&rows, "- {expect: {counting: fentry}, reason: 'a guess'} # kept\n").unwrap();
+    let ukci = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ukci"));
+        let output = command.args(args).arg(run.directory()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, support) = ukci(&["report", "--support", "--format", "markdown"]);
+    assert_eq!(code, Some(0));
+    assert!(support.contains("| **x86_64** | counting |") && support.contains("| raw tracepoint |"), "{support}");
+    let compare = ["capabilities", "--matrix", matrix.to_str().unwrap()];
+    let (code, compared) = ukci(&compare);
+    assert_eq!(code, Some(4));
+    let surprise = "x86_64/6.12/llvm22: capability `counting`: expected `fentry` (a guess), found `raw tracepoint`";
+    assert!(compared.contains(surprise), "{compared}");
+    assert_eq!(ukci(&[&compare[..], &["--bless", "it has \"none\""]].concat()).0, Some(0));
+    assert_eq!(
+        std::fs::read_to_string(&rows).unwrap(),
+        "- {expect: {counting: fentry}, reason: 'a guess'} # kept\n- {arch: x86_64, kernel: \"6.12\", expect: {\"counting\": \"raw \
+         tracepoint\"}, reason: \"it has \\\"none\\\"\"}\n"
+    );
+    assert_eq!(ukci(&compare).0, Some(0));
 }
 
 /// Check that with everything in the store nobody is asked for anything: the mirror is a port that counts.

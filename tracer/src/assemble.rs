@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use crate::event::{ARGV_CAP, ArgvCut, ExecEvent};
+use crate::first_light::{ARGV_CAP, ArgvCut, ExecEvent};
 use crate::skeleton::types::{end_flags, rec_data, rec_end, rec_head, rec_key, rec_kind};
 
 /// Execs that are begun at a time at most. Only those whose end was lost stay, and the oldest make room.

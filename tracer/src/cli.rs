@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::first_light::Event;
 use crate::{Scope, Summary, Tracer, render};
 
 /// What was executed, by whom, with which arguments: as the kernel has it.

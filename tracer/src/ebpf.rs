@@ -12,7 +12,7 @@ use libbpf_rs::{Link, OpenObject, ProgramInput, RingBuffer, RingBufferBuilder};
 
 use crate::assemble::Assembler;
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::Event;
+use crate::first_light::Event;
 use crate::skeleton::{TracerSkel, TracerSkelBuilder, types};
 
 mod load_error;
@@ -253,4 +253,12 @@ fn missed(program: BorrowedFd<'_>) -> u64 {
 /// The assembler is consistent after each call, so a panic elsewhere does not spoil it.
 fn lock(assembler: &Mutex<Assembler>) -> MutexGuard<'_, Assembler> {
     assembler.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a trace by eBPF.
+pub(crate) fn start(
+    _target: &crate::options::Target,
+    _options: &crate::options::Options,
+) -> Result<crate::running::Running> {
+    Err(Error::new(ErrorKind::Unsupported, "the eBPF backend is not joined yet"))
 }

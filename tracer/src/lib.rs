@@ -24,14 +24,26 @@
 //!
 //! Process and user ids are those of the initial namespaces.
 
+#![allow(dead_code, reason = "the three backends are being joined")]
+
 mod assemble;
 pub mod cli;
+mod clock;
 mod ebpf;
 mod error;
-mod event;
+pub mod event;
+mod filter;
+mod first_light;
+mod lineage;
+pub mod options;
+mod ptrace;
 mod render;
+mod running;
+#[cfg(test)]
+mod sample;
 mod skeleton;
+pub mod trace;
 
 pub use ebpf::{Builder, Scope, Summary, Tracer};
 pub use error::{Error, ErrorKind, Result};
-pub use event::{ARGV_CAP, ArgvCut, Event, ExecEvent};
+pub use first_light::{ARGV_CAP, ArgvCut, Event, ExecEvent};

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use serde_json::{Value, json};
 
-use crate::event::{ArgvCut, Event, ExecEvent};
+use crate::first_light::{ArgvCut, Event, ExecEvent};
 
 /// The line above the text output.
 pub(crate) const TEXT_HEADER: &str = "    PID    PPID    UID COMM             FILENAME ARGV";

@@ -8,10 +8,12 @@ use clap_complete::Shell;
 
 mod bench;
 mod cells;
+mod complexity;
 
 pub use self::bench::BenchCommand;
 use self::cells::parse_arch;
 pub use self::cells::{AccelChoice, FilterArgs, MatrixArgs, PlanArgs, PlanFormat, RunArgs, ShardArgs};
+pub use self::complexity::{ComplexityArgs, VeristatArgs};
 use crate::matrix::Arch;
 
 /// Runs the root-only tests of a Rust eBPF project on a matrix of real kernels in QEMU.
@@ -36,7 +38,8 @@ Examples:
 Exit codes of `ukci run`:
   0  all as expected                    3  a cell was lost or timed out, none failed
   1  a bug or an I/O error              4  a test failed or unexpectedly passed
-  2  usage or configuration             130  interrupted";
+  2  usage or configuration             5  a budget is broken, and nothing worse happened
+  130  interrupted";
 
 const RUN_EXAMPLES: &str = "\
 Examples:
@@ -57,6 +60,21 @@ Example:
 
 It exits as a `ukci run` of the whole plan would have.";
 
+const CAPABILITIES_EXAMPLE: &str = "\
+Examples:
+  ukci capabilities                 the newest run; exit code 4 when something is not as expected
+  ukci capabilities --bless 'the kernel was built without BTF'
+
+--bless appends rows to capabilities.yaml, beside the matrix, that expect what was found. Rows that
+are there stay; of those that name a capability, the last counts.";
+const COVERAGE_EXAMPLE: &str = "\
+Example:
+  ukci run --coverage
+  ukci coverage           of the newest run
+
+It writes coverage/{ebpf.lcov,userspace.lcov,lines.json,html/} into the run's directory.
+Exit code 5: less is covered than the policy demands.";
+
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -75,6 +93,18 @@ pub enum Command {
     Merge(MergeArgs),
     /// Print a finished run again
     Report(ReportArgs),
+    /// Compare what a run's kernels are capable of with capabilities.yaml
+    #[command(after_help = CAPABILITIES_EXAMPLE)]
+    Capabilities(CapabilitiesArgs),
+    /// Say what the tests of a run covered of the sources, and write lcov, HTML and JSON
+    #[command(after_help = COVERAGE_EXAMPLE)]
+    Coverage(CoverageArgs),
+    /// Print what the BPF programs of a run cost the verifiers, and hold it against the budget or another run
+    #[command(after_help = complexity::COMPLEXITY_HELP)]
+    Complexity(ComplexityArgs),
+    /// Load BPF objects of any project on every kernel, and print what that costs the verifiers
+    #[command(after_help = complexity::VERISTAT_HELP)]
+    Veristat(VeristatArgs),
     /// Open a root shell in a kernel's VM, which is gone afterwards
     Shell(ShellArgs),
     /// Say what this machine has: QEMU, KVM, LLVM, the package mirror, the store, disk space
@@ -131,12 +161,44 @@ pub struct ReportArgs {
     /// What to print
     #[arg(long, value_enum, default_value_t)]
     pub format: ReportFormat,
+    /// Print what each kernel turned out to be capable of, instead of the verdicts
+    #[arg(long, conflicts_with = "html")]
+    pub support: bool,
     /// Write the page for a browser instead, and print its path
     #[arg(long, conflicts_with = "format")]
     pub html: bool,
     /// Where the page goes [default: report.html in the run's directory]
     #[arg(short, long, value_name = "FILE", requires = "html")]
     pub output: Option<PathBuf>,
+}
+
+/// Arguments of `ukci capabilities`.
+#[derive(Clone, Debug, Args)]
+pub struct CapabilitiesArgs {
+    /// The run: its name, its directory or its run.json [default: the newest]
+    pub run: Option<PathBuf>,
+    /// The matrix [default: matrix/matrix.yaml or ukci.yaml, here or in a directory above]
+    #[arg(long, value_name = "FILE")]
+    pub matrix: Option<PathBuf>,
+    /// Expect what was found, for this reason
+    #[arg(long = "bless", value_name = "REASON", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub reason: Option<String>,
+}
+
+/// Arguments of `ukci coverage`.
+#[derive(Clone, Debug, Args)]
+pub struct CoverageArgs {
+    /// The run: its name or its directory [default: the newest]
+    pub run: Option<PathBuf>,
+    /// Where the matrix is.
+    #[command(flatten)]
+    pub matrix: MatrixArgs,
+    /// What is to be covered at least [default: coverage/policy.yaml of the project, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `ukci report` prints.

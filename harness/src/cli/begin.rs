@@ -36,20 +36,7 @@ impl Begin {
             Some(path) => RunDirectory::at(path, now)?,
             None => RunDirectory::create(&project.runs(), now)?,
         };
-        let outcome = RunOutcome {
-            schema: 1,
-            id: directory.id().to_owned(),
-            started: now,
-            finished: None,
-            resumed: Vec::new(),
-            host: HostId { cores: super::run::cores(), accel: String::new(), qemu: String::new() },
-            hosts: Vec::new(),
-            plan: Some(PlanId { cells: plan.whole_cells(), fingerprint: plan.whole_fingerprint().to_owned() }),
-            shard: plan.shard(),
-            test_globs: args.tests.clone(),
-            cells: untouched_cells(&plan),
-            jobs: Vec::new(),
-        };
+        let outcome = untouched(&plan, &directory, now, &args.tests, args.coverage);
         Ok(Self { plan, only, directory, outcome })
     }
 
@@ -67,6 +54,26 @@ impl Begin {
     }
 }
 
-fn compile(globs: &[String]) -> Result<Vec<GlobMatcher>, Failure> {
+/// The record of a run of `plan` in which nothing has happened yet.
+pub(super) fn untouched(plan: &Plan, directory: &RunDirectory, now: Timestamp, globs: &[String], coverage: bool) -> RunOutcome {
+    RunOutcome {
+        schema: 1,
+        id: directory.id().to_owned(),
+        started: now,
+        finished: None,
+        resumed: Vec::new(),
+        host: HostId { cores: super::run::cores(), accel: String::new(), qemu: String::new() },
+        hosts: Vec::new(),
+        plan: Some(PlanId { cells: plan.whole_cells(), fingerprint: plan.whole_fingerprint().to_owned() }),
+        shard: plan.shard(),
+        test_globs: globs.to_vec(),
+        coverage,
+        cells: untouched_cells(plan),
+        jobs: Vec::new(),
+    }
+}
+
+/// The globs, checked.
+pub(super) fn compile(globs: &[String]) -> Result<Vec<GlobMatcher>, Failure> {
     Ok(globs.iter().map(|glob| matcher(glob)).collect::<Result<_, _>>()?)
 }

@@ -29,6 +29,7 @@ pub(super) async fn bench(command: BenchCommand) -> Result<u8, Failure> {
     match command {
         BenchCommand::Boot { matrix, kernel, rounds, json } => boot(&matrix, &kernel, rounds, json).await,
         BenchCommand::Matrix { run, json } => matrix::bench(*run, json).await,
+        BenchCommand::Veristat { veristat } => matrix::bench_veristat(*veristat).await,
         BenchCommand::Merge { results, json } => merge::bench(results as usize, json),
         BenchCommand::Plan { cells, json } => plan::bench(cells as usize, json),
     }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::archive::{ArchiveError, StoreError};
-use crate::matrix::PlanError;
+use crate::coverage::CoverageError;
+use crate::matrix::{PlanError, SpecError};
 use crate::process::ProcessError;
 use crate::project::ProjectError;
 use crate::provision::{KernelError, ProvisionError, ToolchainError};
@@ -55,7 +56,7 @@ macro_rules! failures {
 }
 
 failures! {
-    Usage: PlanError, ProjectError, MergeError;
+    Usage: PlanError, ProjectError, MergeError, SpecError;
     Broken: StoreError, ProcessError, VmError, SshError, AdoptError;
 }
 
@@ -94,6 +95,15 @@ impl From<ToolchainError> for Failure {
 impl From<RunDirectoryError> for Failure {
     fn from(error: RunDirectoryError) -> Self {
         if error.is_taken() { Self::Usage(error.to_string()) } else { Self::Broken(error.to_string()) }
+    }
+}
+
+impl From<CoverageError> for Failure {
+    fn from(error: CoverageError) -> Self {
+        match error {
+            CoverageError::Nothing(_) => Self::Usage(error.to_string()),
+            error => Self::Broken(error.to_string()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::args::MergeArgs;
+use super::complexity::Gate;
 use super::failure::Failure;
 use super::run::{table, write_reports};
 use super::screen::Screen;
@@ -26,7 +27,8 @@ pub(super) fn merge(args: &MergeArgs) -> Result<u8, Failure> {
     let written = write_reports(&outcome, directory.path(), &Screen::quiet());
     super::print(&table(&outcome, directory.path()))?;
     written?;
-    Ok(outcome.exit_code())
+    // Shards can be merged where there is no project.
+    Gate::nearest()?.judge(directory.path(), &outcome, outcome.exit_code())
 }
 
 /// Shards that fit together.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::args::{ReportArgs, ReportFormat};
 use super::failure::Failure;
 use crate::project::Project;
-use crate::report;
+use crate::report::{self, Support};
 use crate::run::outcome::RunOutcome;
 
 pub(super) use self::page::write_page;
@@ -15,6 +15,10 @@ pub(super) use self::page::write_page;
 pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     let (path, text, outcome) = load(args.run.as_deref())?;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if args.support {
+        super::print(&support(&outcome, args.format)?)?;
+        return Ok(0);
+    }
     if args.html {
         let page = args.output.clone().unwrap_or_else(|| directory.join(page::NAME));
         write_page(&outcome, directory, &page)?;
@@ -35,9 +39,37 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
+/// What the run's kernels are capable of.
+fn support(outcome: &RunOutcome, format: ReportFormat) -> Result<String, Failure> {
+    let support = Support::of(outcome);
+    if support.is_empty() {
+        return Err(Failure::Usage(
+            "no test of this run reported capabilities\n  hint: a test does by leaving `capabilities.json` in UKCI_ARTIFACTS"
+                .into(),
+        ));
+    }
+    match format {
+        ReportFormat::Table => Ok(support.to_text(super::screen::style(&std::io::stdout()))),
+        ReportFormat::Markdown => Ok(support.to_markdown()),
+        ReportFormat::Json => {
+            let json = serde_json::to_string_pretty(&support);
+            json.map(|json| json + "\n").map_err(|error| Failure::Broken(error.to_string()))
+        }
+        ReportFormat::Junit => Err(Failure::Usage("--support goes with --format table, markdown and json".into())),
+    }
+}
+
 /// The record of the run that is `given`, below the runs of the nearest project: its path, its text and what it says.
 pub(super) fn load(given: Option<&Path>) -> Result<(PathBuf, String, RunOutcome), Failure> {
-    let path = find(given, || Ok(Project::load(None)?.runs()))?;
+    load_from(given, || Ok(Project::load(None)?.runs()))
+}
+
+/// The same, below the directory `runs`.
+pub(super) fn load_from(
+    given: Option<&Path>,
+    runs: impl FnOnce() -> Result<PathBuf, Failure>,
+) -> Result<(PathBuf, String, RunOutcome), Failure> {
+    let path = find(given, runs)?;
     let (text, outcome) = read(&path)?;
     Ok((path, text, outcome))
 }

@@ -7,11 +7,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::args::{AccelChoice, RunArgs};
-use super::begin::Begin;
+use super::begin::{Begin, compile};
+use super::complexity::Gate;
 use super::failure::Failure;
 use super::interrupt;
 use super::screen::{self, RunObserver, Screen};
 use super::workshop::Workshop;
+use crate::archive::Store;
+use crate::matrix::Plan;
 use crate::provision::{AccelWish, Provisioner};
 use crate::report;
 use crate::run::directory::RunDirectory;
@@ -41,11 +44,12 @@ enum End {
 }
 
 pub(super) async fn run(args: RunArgs) -> Result<u8, Failure> {
+    let gate = Gate::open(args.matrix.matrix.as_deref())?;
     let ran = execute(args).await?;
     let written = ran.write_reports();
     super::print(&table(&ran.outcome, ran.directory.path()))?;
     written?;
-    ran.exit_code()
+    gate.judge(ran.directory.path(), &ran.outcome, ran.exit_code()?)
 }
 
 /// Runs the matrix and leaves its record.
@@ -65,19 +69,16 @@ pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
     let tests = TestOptions {
         tests: project.spec.project.tests,
         only,
+        once: compile(&project.spec.project.once)?,
         env: project.spec.project.env.clone(),
         deadline: Duration::try_from(project.spec.project.test_timeout).unwrap_or(Duration::MAX),
         expectations: project.expectations.clone(),
+        capabilities: project.capabilities.clone(),
+        coverage: outcome.coverage.then(|| project.spec.project.coverage.clone()),
     };
     let store = archive.store().clone();
-    let wish = match args.accel {
-        AccelChoice::Auto => AccelWish::Best,
-        AccelChoice::Kvm => AccelWish::Kvm,
-        AccelChoice::Tcg => AccelWish::Tcg,
-    };
-    let slots = args.jobs.map_or_else(|| Slots::on(cores(), available_kib), |jobs| Slots::for_vms(jobs as usize));
-    let schedule = Schedule::new(slots.clone(), History::read(&project.runs()));
-    let observer = RunObserver { screen: screen.clone(), directory: directory.path().to_owned(), unsaved: false };
+    let wish = wish(args.accel);
+    let schedule = Schedule::new(slots(args.jobs), History::read(&project.runs()));
     let logs = if args.resume.is_some() { directory.resumption()? } else { directory.path().to_owned() };
     let provisioner = Provisioner::new(archive, project, wish, args.matrix.locked, &logs)?;
     if args.resume.is_some() {
@@ -91,24 +92,47 @@ pub(super) async fn execute(args: RunArgs) -> Result<Ran, Failure> {
         outcome.finished = None;
         outcome.resumed.push(now);
     }
-    let record = Record::new(outcome, Box::new(observer));
-    let work = execute_plan(&plan, provisioner, tests, directory.clone(), record.clone(), schedule);
-    let ended = tokio::select! {
-        result = work => Some(result),
-        () = interrupt::requested() => None,
-    };
-    let outcome = record.finish(Timestamp::now());
-    if let Some(Err(hindrance)) = ended {
-        // One cause for every cell is a message, not a table. The directory tells it too, if it can be written.
-        drop(report::write_all(directory.path(), &outcome));
-        return Err(hindrance.into());
+    let work = Work { plan, provisioner, tests, directory, outcome, schedule, screen, store };
+    work.carry_out().await
+}
+
+/// Everything that a run needs.
+pub(super) struct Work {
+    pub(super) plan: Plan,
+    pub(super) provisioner: Provisioner,
+    pub(super) tests: TestOptions,
+    pub(super) directory: RunDirectory,
+    pub(super) outcome: RunOutcome,
+    pub(super) schedule: Schedule,
+    pub(super) screen: Screen,
+    pub(super) store: Store,
+}
+
+impl Work {
+    /// Does it, until it is done or somebody asks for its end; leaves the record.
+    pub(super) async fn carry_out(self) -> Result<Ran, Failure> {
+        let Self { plan, provisioner, tests, directory, outcome, schedule, screen, store } = self;
+        let slots = schedule.capacity();
+        let observer = RunObserver { screen: screen.clone(), directory: directory.path().to_owned(), unsaved: false };
+        let record = Record::new(outcome, Box::new(observer));
+        let work = execute_plan(&plan, provisioner, tests, directory.clone(), record.clone(), schedule);
+        let ended = tokio::select! {
+            result = work => Some(result),
+            () = interrupt::requested() => None,
+        };
+        let outcome = record.finish(Timestamp::now());
+        if let Some(Err(hindrance)) = ended {
+            // One cause for every cell is a message, not a table. The directory tells it too, if it can be written.
+            drop(report::write_all(directory.path(), &outcome));
+            return Err(hindrance.into());
+        }
+        if ended.is_none() {
+            // What cannot be removed now is removed with the next start.
+            drop(store.abandon());
+        }
+        let end = if ended.is_none() { End::Interrupted } else { End::Done };
+        Ok(Ran { outcome, directory, slots, screen, end })
     }
-    if ended.is_none() {
-        // What cannot be removed now is removed with the next start.
-        drop(store.abandon());
-    }
-    let end = if ended.is_none() { End::Interrupted } else { End::Done };
-    Ok(Ran { outcome, directory, slots: slots.capacity(), screen, end })
 }
 
 impl Ran {
@@ -159,6 +183,20 @@ pub(super) fn table(outcome: &RunOutcome, directory: &Path) -> String {
     // OK because writing to memory does not fail.
     drop(report::write_table(outcome, shown, screen::style(&std::io::stdout()), &mut text));
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// How guests are run.
+pub(super) fn wish(choice: AccelChoice) -> AccelWish {
+    match choice {
+        AccelChoice::Auto => AccelWish::Best,
+        AccelChoice::Kvm => AccelWish::Kvm,
+        AccelChoice::Tcg => AccelWish::Tcg,
+    }
+}
+
+/// The room for VMs: for as many as are asked for, else for as many as this machine carries.
+pub(super) fn slots(jobs: Option<u32>) -> Slots {
+    jobs.map_or_else(|| Slots::on(cores(), available_kib), |jobs| Slots::for_vms(jobs as usize))
 }
 
 pub(super) fn cores() -> usize {

@@ -43,6 +43,8 @@ pub struct Job {
     pub kernel: KernelSpec,
     /// The LLVM releases whose bundles run in it, newest first.
     pub llvm: Vec<u32>,
+    /// All that the run has for it, newest first: those of a run that is taken up again, too, whose cells are done.
+    pub planned: Vec<u32>,
 }
 
 /// The cells of a matrix, or of the one shard of them that this machine runs.
@@ -59,6 +61,14 @@ pub struct Plan {
 struct Whole {
     fingerprint: String,
     cells: usize,
+}
+
+impl Job {
+    /// Whether it is in the bundle of `llvm` that the tests run which `project.once` names: the newest one's.
+    #[must_use]
+    pub fn has_once(&self, llvm: u32) -> bool {
+        self.planned.first() == Some(&llvm)
+    }
 }
 
 impl Plan {
@@ -88,7 +98,7 @@ impl Plan {
                 }
                 if !releases.is_empty() {
                     let id = format!("{arch}/{}", kernel.name);
-                    jobs.push(Job { id, arch, kernel: kernel.clone(), llvm: releases });
+                    jobs.push(Job { id, arch, kernel: kernel.clone(), planned: releases.clone(), llvm: releases });
                 }
             }
         }
@@ -121,6 +131,33 @@ impl Plan {
         }
         self.jobs.retain(|job| !job.llvm.is_empty());
         self
+    }
+
+    /// The same plan, as if it had been asked for only those cells that it has.
+    #[must_use]
+    pub fn on_its_own(mut self) -> Self {
+        for job in &mut self.jobs {
+            job.planned.clone_from(&job.llvm);
+        }
+        self
+    }
+
+    /// The same kernels with bundles of the LLVM releases `llvm` instead of the matrix's: each kernel that runs at all runs with
+    /// every one.
+    #[must_use]
+    pub fn with_llvm(self, llvm: &[u32]) -> Self {
+        let mut cells: Vec<Cell> = Vec::new();
+        for old in self.cells.chunk_by(|one, other| (one.arch, &one.kernel) == (other.arch, &other.kernel)) {
+            // OK because no chunk is empty.
+            let Some(first) = old.iter().find(|cell| cell.not_run.is_none()).or(old.first()) else { continue };
+            for &llvm in llvm {
+                let id = format!("{}/{}/llvm{llvm}", first.arch, first.kernel);
+                cells.push(Cell { id, position: cells.len(), llvm, included: None, ..first.clone() });
+            }
+        }
+        let jobs = self.jobs.into_iter().map(|job| Job { llvm: llvm.to_vec(), planned: llvm.to_vec(), ..job }).collect();
+        let whole = Whole { fingerprint: fingerprint(cells.iter().map(|cell| cell.id.as_str())), cells: cells.len() };
+        Self { cells, jobs, shard: self.shard, whole }
     }
 
     /// How long its VMs are expected to live, one after another, in seconds.

@@ -11,10 +11,12 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
 
 mod check;
+mod coverage;
 mod kernel;
 mod rule;
 mod set;
 
+pub use self::coverage::CoverageSpec;
 pub use self::kernel::{KernelOrigin, KernelSpec, PathSpec, SeriesSpec, SourceOrigin, SourceSpec, UrlSpec};
 pub use self::rule::RuleSpec;
 pub(super) use self::rule::Ruling;
@@ -64,6 +66,12 @@ pub struct ProjectSpec {
     /// Features of the package, as for `cargo test --features`.
     #[serde(default)]
     pub features: Vec<String>,
+    /// Globs of tests that do not depend on the BPF side: they run with the newest LLVM of each VM only.
+    #[serde(default)]
+    pub once: Vec<String>,
+    /// What `--coverage` does.
+    #[serde(default)]
+    pub coverage: CoverageSpec,
     /// Environment of the tests in the guest.
     #[serde(default)]
     pub env: BTreeMap<String, String>,

@@ -21,7 +21,7 @@ pub struct SpecError {
 }
 
 /// Parses the whole of `text`, which stands in the file `path`.
-pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, SpecError> {
+pub(crate) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, SpecError> {
     serde_yaml::from_str(text).map_err(|error| {
         let line = error.location().map(|location| location.line());
         let full = error.to_string();
@@ -32,7 +32,7 @@ pub(super) fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, S
 }
 
 /// An error about `value`, with the line of the `nth` place (counted from 0) where the text has it as a value of its own.
-pub(super) fn error_at(path: &Path, text: &str, value: &str, nth: usize, message: String) -> SpecError {
+pub(crate) fn error_at(path: &Path, text: &str, value: &str, nth: usize, message: String) -> SpecError {
     // A glob may hold what separates words elsewhere.
     let quoted = [format!("'{value}'"), format!("\"{value}\"")];
     let holds = |line: &str| {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use super::instrument::Instrument;
 use super::{Toolchain, in_background};
 use crate::archive::Sha256;
 use crate::matrix::{Arch, ProjectSpec};
@@ -21,10 +22,23 @@ const METADATA: Duration = Duration::from_secs(60);
 pub struct Bundle {
     /// The LLVM release.
     pub llvm: u32,
+    /// What it is for.
+    pub variant: Variant,
+    /// The BPF objects that are needed to read the coverage of a bundle that is for that, on this machine.
+    pub objects: Vec<PathBuf>,
     /// The executables, by name: cargo's own order is another each time.
     pub executables: Vec<TestExecutable>,
     /// What tells it from other bundles: a hash over the names and contents of the executables.
     pub fingerprint: Sha256,
+}
+
+/// What a bundle is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variant {
+    /// To be judged.
+    Plain,
+    /// To count what the tests reach.
+    Coverage,
 }
 
 /// One test executable.
@@ -65,6 +79,9 @@ pub enum BundleError {
         /// Why.
         source: io::Error,
     },
+    /// What is needed for coverage cannot be made or found.
+    #[error("cannot read or write the files for coverage in the target directory: {0}")]
+    Objects(io::Error),
     /// The package has no test executables.
     #[error(
         "the package `{package}` has no test targets\n  hint: `project.package` in the matrix names the cargo package"
@@ -77,7 +94,7 @@ pub enum BundleError {
 
 impl BundleError {
     /// Cargo's verdict on `package`, which it printed to `log`.
-    fn compile(package: &str, log: &Path) -> Self {
+    pub(super) fn compile(package: &str, log: &Path) -> Self {
         let printed = std::fs::read(log).unwrap_or_default();
         let message = first_errors(&String::from_utf8_lossy(&printed));
         Self::Compile { package: package.to_owned(), message, log: log.to_owned() }
@@ -89,10 +106,11 @@ impl BundleError {
 ///
 /// # Errors
 /// When cargo fails or finds no tests.
-pub async fn build(
+pub(super) async fn build(
     project: &ProjectSpec,
     root: &Path,
     toolchain: &Toolchain,
+    instrument: Option<&Instrument>,
     target: &Path,
     log: &Path,
 ) -> Result<Bundle, BundleError> {
@@ -113,7 +131,10 @@ pub async fn build(
     if !project.features.is_empty() {
         cargo = cargo.args(["--features", &project.features.join(",")]);
     }
-    for (key, value) in toolchain.env().into_iter().chain([toolchain.static_env()]) {
+    for (key, value) in toolchain.env().into_iter().chain([toolchain.userland.static_env()]) {
+        cargo = cargo.env(key, value);
+    }
+    for (key, value) in instrument.map(|instrument| instrument.env(root)).into_iter().flatten() {
         cargo = cargo.env(key, value);
     }
     let deadline = Duration::try_from(project.build_timeout).unwrap_or(Duration::MAX);
@@ -130,7 +151,11 @@ pub async fn build(
         Ok::<_, BundleError>((executables, fingerprint))
     })
     .await?;
-    Ok(Bundle { llvm: toolchain.clang.llvm, executables, fingerprint })
+    let (variant, objects) = match instrument {
+        None => (Variant::Plain, Vec::new()),
+        Some(instrument) => (Variant::Coverage, instrument.objects().map_err(BundleError::Objects)?),
+    };
+    Ok(Bundle { llvm: toolchain.clang.llvm, variant, objects, executables, fingerprint })
 }
 
 fn fingerprint(executables: &[TestExecutable]) -> Result<Sha256, BundleError> {
@@ -168,7 +193,7 @@ fn apart(package: &str, llvm: u32) -> String {
     format!("profile.dev.package.\"{package}\".codegen-units={llvm}")
 }
 
-fn cargo() -> Command {
+pub(super) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
@@ -236,15 +261,24 @@ impl Bundle {
     /// The directory of the guest in which the bundles of all LLVM releases lie.
     pub const GUEST_DIRECTORY: &'static str = "/ukci/bundle";
 
+    /// What no other bundle in a guest is called.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.variant {
+            Variant::Plain => format!("llvm{}", self.llvm),
+            Variant::Coverage => format!("llvm{}-coverage", self.llvm),
+        }
+    }
+
     /// The directory of this bundle in the guest.
     #[must_use]
     pub fn guest_directory(&self) -> String {
-        format!("{}/llvm{}", Self::GUEST_DIRECTORY, self.llvm)
+        format!("{}/{}", Self::GUEST_DIRECTORY, self.name())
     }
 }
 
-/// What makes two bundles the same: the architecture and the LLVM.
-pub type BundleKey = (Arch, u32);
+/// What makes two bundles the same.
+pub type BundleKey = (Arch, u32, Variant);
 
 #[cfg(test)]
 mod tests {

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ToolchainError;
-use super::program::Program;
+use super::program::{self, Program};
 use crate::archive::{Archive, ArchiveError, ClosureError, Key, Store, StoreError};
-use crate::matrix::Arch;
+use crate::matrix::{Arch, MatrixSpec};
 
 /// clang and lld of one release, which run on this machine by their own loader and libraries.
 #[derive(Clone, Debug)]
@@ -19,6 +19,15 @@ pub(super) struct Llvm {
     lld: Program,
     /// clang's own headers.
     resources: PathBuf,
+}
+
+/// The programs that read coverage.
+#[derive(Clone, Debug)]
+pub struct CoverageTools {
+    /// `llvm-profdata`.
+    pub llvm_profdata: PathBuf,
+    /// `llvm-cov`.
+    pub llvm_cov: PathBuf,
 }
 
 impl Llvm {
@@ -89,6 +98,34 @@ impl Llvm {
         let resources = ["-resource-dir".to_owned(), self.resources.display().to_string()];
         script(&self.clang, &[&resources, options].concat())
     }
+}
+
+/// The programs of one release that read coverage.
+///
+/// # Errors
+/// When they can neither be found nor fetched.
+pub async fn coverage_tools(
+    archive: &Arc<Archive>,
+    spec: &MatrixSpec,
+    version: u32,
+) -> Result<CoverageTools, ToolchainError> {
+    let on_path = |name: &str| program::on_path(&format!("{name}-{version}"));
+    if let (Some(llvm_profdata), Some(llvm_cov)) = (on_path("llvm-profdata"), on_path("llvm-cov")) {
+        return Ok(CoverageTools { llvm_profdata, llvm_cov });
+    }
+    let host = Arch::host().unwrap_or(Arch::X86_64);
+    let (_, tree) = super::in_background({
+        let (archive, suite) = (Arc::clone(archive), spec.llvm_suite(version).to_owned());
+        move || archive.closure_tree(&[&suite], host, &[&format!("llvm-{version}")], &[])
+    })
+    .await
+    .map_err(|source| ToolchainError::Archive { what: format!("the coverage tools of LLVM {version}"), source })?;
+    let home = format!("usr/lib/llvm-{version}");
+    let keep = |name: &str| {
+        let program = Program::in_tree(&tree, &format!("{home}/bin/{name}"), &[&format!("{home}/lib")], host)?;
+        Ok::<_, ToolchainError>(keep_script(archive.store(), name, &script(&program, &[]))?)
+    };
+    Ok(CoverageTools { llvm_profdata: keep("llvm-profdata")?, llvm_cov: keep("llvm-cov")? })
 }
 
 /// A script that runs `program` with `options` before its arguments.

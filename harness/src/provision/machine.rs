@@ -105,7 +105,7 @@ impl Provisioner {
     async fn segments(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>]) -> Vec<PathBuf> {
         let mut segments = inputs.segments.clone();
         for bundle in bundles {
-            if let Ok(built) = self.built(inputs.arch, bundle.llvm).await {
+            if let Ok(built) = self.built((inputs.arch, bundle.llvm, bundle.variant)).await {
                 segments.push(built.segment);
             }
         }

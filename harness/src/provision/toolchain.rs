@@ -137,41 +137,14 @@ impl Toolchain {
     /// Whoever looks for `clang` on the PATH finds the matrix's, as does who reads `CLANG`.
     #[must_use]
     pub fn env(&self) -> Vec<(OsString, OsString)> {
-        let Userland { rust, headers, host_libraries, cross, arch } = &self.userland;
-        let host = Arch::host().unwrap_or(Arch::X86_64);
-        let include = headers.join("usr/include").display().to_string();
-        let libraries = |arch: Arch| format!("LIBBPF_SYS_LIBRARY_PATH_{}", arch.rust_target().replace('-', "_"));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let directories = std::iter::once(self.clang.directory.clone()).chain(std::env::split_paths(&path));
         let mut env: Vec<(OsString, OsString)> = vec![
             ("CLANG".into(), self.clang.program().into()),
             // OK because the store's path has no colon, or the store would be of no use to any program.
             ("PATH".into(), std::env::join_paths(directories).unwrap_or(path)),
-            (libraries(host).into(), host_libraries.clone().into()),
-            // zlib's header includes another one, which differs between architectures only where nobody looks.
-            ("LIBBPF_SYS_EXTRA_CFLAGS".into(), format!("-I{include} -I{include}/{}", host.multiarch()).into()),
         ];
-        if let Some(cross) = cross {
-            let target = arch.rust_target().replace('-', "_");
-            env.push((libraries(*arch).into(), cross.libraries.clone().into()));
-            env.push((format!("CARGO_TARGET_{}_LINKER", target.to_uppercase()).into(), cross.compiler.clone().into()));
-            env.push((format!("CC_{target}").into(), cross.compiler.clone().into()));
-        }
-        if rust.origin == Origin::Archive {
-            env.push(("RUSTC".into(), rust.rustc.clone().into()));
-        }
-        if program::on_path("pkg-config").is_none() {
-            // libbpf-sys wants to be able to start it, and needs nothing that it says.
-            env.push(("PKG_CONFIG".into(), "false".into()));
-        }
+        env.extend(self.userland.env());
         env
-    }
-
-    /// The variable that makes cargo link executables of the guest's target statically, so that the guest needs no
-    /// libraries, and without the debug information, which is most of them: every VM unpacks it. It must not reach what runs on this machine: compilers' plugins cannot be static.
-    #[must_use]
-    pub fn static_env(&self) -> (OsString, OsString) {
-        let target = self.userland.arch.rust_target().replace('-', "_").to_uppercase();
-        (format!("CARGO_TARGET_{target}_RUSTFLAGS").into(), "-C target-feature=+crt-static -C strip=debuginfo".into())
     }
 }

@@ -1,11 +1,13 @@
 //! What compiles user space for one architecture: [`Userland`] has Rust's standard library, static libelf and zlib, and for a
 //! foreign architecture a C compiler that links.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::llvm::Llvm;
+use super::program::{self, Origin};
 use super::rust::Rust;
 use super::{ToolchainError, in_background};
 use crate::archive::{Archive, Key, Store, StoreError};
@@ -56,6 +58,43 @@ impl Userland {
             false => Some(Cross::provide(archive, spec, arch).await?),
         };
         Ok(Self { arch, rust, headers, host_libraries, cross })
+    }
+
+    /// The environment in which user space compiles, be it for a guest or for this machine.
+    #[must_use]
+    pub fn env(&self) -> Vec<(OsString, OsString)> {
+        let Self { rust, headers, host_libraries, cross, arch } = self;
+        let host = Arch::host().unwrap_or(Arch::X86_64);
+        let include = headers.join("usr/include").display().to_string();
+        let libraries = |arch: Arch| format!("LIBBPF_SYS_LIBRARY_PATH_{}", arch.rust_target().replace('-', "_"));
+        let mut env: Vec<(OsString, OsString)> = vec![
+            (libraries(host).into(), host_libraries.clone().into()),
+            // zlib's header includes another one, which differs between architectures only where nobody looks.
+            ("LIBBPF_SYS_EXTRA_CFLAGS".into(), format!("-I{include} -I{include}/{}", host.multiarch()).into()),
+        ];
+        if let Some(cross) = cross {
+            let target = arch.rust_target().replace('-', "_");
+            env.push((libraries(*arch).into(), cross.libraries.clone().into()));
+            env.push((format!("CARGO_TARGET_{}_LINKER", target.to_uppercase()).into(), cross.compiler.clone().into()));
+            env.push((format!("CC_{target}").into(), cross.compiler.clone().into()));
+        }
+        if rust.origin == Origin::Archive {
+            env.push(("RUSTC".into(), rust.rustc.clone().into()));
+        }
+        if program::on_path("pkg-config").is_none() {
+            // libbpf-sys wants to be able to start it, and needs nothing that it says.
+            env.push(("PKG_CONFIG".into(), "false".into()));
+        }
+        env
+    }
+
+    /// The variable that makes cargo link executables of the guest's target statically, so that the guest needs no
+    /// libraries, and without the debug information, which is most of them: every VM unpacks it. It must not reach what
+    /// runs on this machine: compilers' plugins cannot be static.
+    #[must_use]
+    pub fn static_env(&self) -> (OsString, OsString) {
+        let target = self.arch.rust_target().replace('-', "_").to_uppercase();
+        (format!("CARGO_TARGET_{target}_RUSTFLAGS").into(), "-C target-feature=+crt-static -C strip=debuginfo".into())
     }
 }
 

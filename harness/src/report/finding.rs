@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::report::cells::{self, Place};
 use crate::report::text;
-use crate::run::outcome::{CellOutcome, PhaseName, RunOutcome, TestRecord, TestResult, Verdict};
+use crate::run::outcome::{Attempt, CellOutcome, PhaseName, RunOutcome, TestRecord, TestResult, Verdict};
 
 /// One cause of verdicts other than a pass.
 #[derive(Debug)]
@@ -122,6 +122,8 @@ fn of_cell(cell: &CellOutcome) -> Vec<Finding<'_>> {
         }
         (None, _) => {}
     }
+    let surprises = cell.attempts.last().into_iter().flat_map(Attempt::surprises);
+    findings.extend(surprises.map(|surprise| blank(Verdict::Fail, &surprise, &surprise)));
     findings
 }
 
@@ -137,7 +139,9 @@ fn of_test<'a>(cell: &'a CellOutcome, test: &'a TestRecord) -> Finding<'a> {
 pub(crate) struct Tally {
     counts: Vec<(Verdict, usize)>,
     pub(crate) cells: usize,
-    pub(crate) tests: usize,
+    tests: usize,
+    /// Those that `project.once` leaves to another cell of the same VM.
+    elsewhere: usize,
 }
 
 impl Tally {
@@ -148,7 +152,14 @@ impl Tally {
         }
         let ran = |test: &&TestRecord| test.result != TestResult::NotRun;
         let tests = run.cells.iter().flat_map(CellOutcome::tests).filter(ran).count();
-        Self { counts, cells: run.cells.len(), tests }
+        let elsewhere = run.cells.iter().filter_map(|cell| cell.attempts.last()).map(|last| last.elsewhere).sum();
+        Self { counts, cells: run.cells.len(), tests, elsewhere }
+    }
+
+    /// `30 tests`, or `30 tests, 6 not repeated`: what ran, and what did not because one LLVM of each VM is enough.
+    pub(crate) fn tests(&self) -> String {
+        let ran = text::count(self.tests, "test");
+        if self.elsewhere == 0 { ran } else { format!("{ran}, {} not repeated", self.elsewhere) }
     }
 
     /// `8 pass`, `1 fail`, `0 lost` and what else there is.

@@ -3,8 +3,8 @@
 use crate::archive::Sha256;
 use crate::matrix::{Arch, Shard};
 use crate::run::outcome::{
-    Attempt, CellOutcome, HostId, Inputs, KernelId, Loss, Phase, PhaseName, PlanId, RunOutcome, TestRecord, TestResult,
-    Verdict,
+    Attempt, CellOutcome, CoverageFailure, CoverageRecord, HostId, Inputs, KernelId, Loss, Phase, PhaseName, PlanId,
+    RunOutcome, TestRecord, TestResult, Verdict,
 };
 
 /// A run of these cells that took 41 seconds.
@@ -20,6 +20,7 @@ pub(crate) fn run(cells: Vec<CellOutcome>) -> RunOutcome {
         plan: None,
         shard: None,
         test_globs: vec![],
+        coverage: false,
         cells,
         jobs: vec![],
     }
@@ -34,6 +35,7 @@ pub(crate) fn test(name: &str, result: TestResult, message: Option<&str>) -> Tes
         message: message.map(Into::into),
         expected_failure: None,
         log: Some(format!("cells/tests/{name}.log")),
+        artifacts: vec![],
     }
 }
 
@@ -48,13 +50,14 @@ pub(crate) fn expecting(test: TestRecord, reason: &str) -> TestRecord {
 pub(crate) fn attempt(tests: Vec<TestRecord>) -> Attempt {
     let phases = [(PhaseName::Boot, 2.1), (PhaseName::Connect, 0.4), (PhaseName::List, 0.1), (PhaseName::Test, 1.604)];
     let phases = phases.map(|(name, seconds)| Phase { name, seconds }).to_vec();
-    Attempt { phases, tests, loss: None }
+    Attempt { phases, tests, ..Attempt::default() }
 }
 
 pub(crate) fn lost(verdict: Verdict, phase: PhaseName, reason: &str, tests: Vec<TestRecord>) -> Attempt {
     let phases = vec![Phase { name: phase, seconds: 60.0 }];
     let log = (phase > PhaseName::Build).then(|| "cells/x86_64/6.12/attempt1/console.log".to_owned());
-    Attempt { phases, tests, loss: Some(Loss { verdict, phase, reason: reason.into(), log }) }
+    let loss = Some(Loss { verdict, phase, reason: reason.into(), log });
+    Attempt { phases, tests, loss, ..Attempt::default() }
 }
 
 pub(crate) fn cell(arch: Arch, kernel: &str, llvm: u32, attempts: Vec<Attempt>) -> CellOutcome {
@@ -110,7 +113,18 @@ pub(crate) fn resumed_shard() -> RunOutcome {
     let [kernel, image, bundle] = [b"kernel", b"image.", b"bundle"].map(|input| Some(Sha256::of(input)));
     run.cells[0].inputs = Inputs { kernel, image, bundle };
     run.cells[0].position = 4;
+    run.cells[0].attempts[0].elsewhere = 3;
+    run.coverage = true;
+    run.cells[0].attempts[0].coverage = Some(covered("left != right"));
+    run.cells[0].attempts[0].tests[0].artifacts = vec!["artifacts/sees_exec/doctor.txt".into()];
     run
+}
+
+/// A coverage pass of two tests, one of which failed for this reason.
+pub(crate) fn covered(message: &str) -> CoverageRecord {
+    let (binary, name) = ("tracer::exec".into(), TESTS[0].into());
+    let failed = vec![CoverageFailure { binary, name, message: message.into(), log: Some("x.log".into()) }];
+    CoverageRecord { tests: 2, failed, artifacts: vec!["coverage/x/bpf/y.json".into()], missing: None }
 }
 
 /// Nine kernels, one LLVM release, nine tests, and one failure that hits two of the kernels.

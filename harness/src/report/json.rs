@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::matrix::{Arch, Shard};
 use crate::run::outcome::{
-    CellOutcome, HostId, Inputs, JobUse, KernelId, Loss, Phase, PlanId, RunOutcome, TestRecord, TestResult, Verdict,
-    VmUse,
+    Capability, CellOutcome, CoverageRecord, HostId, Inputs, JobUse, KernelId, Loss, Phase, PlanId, RunOutcome,
+    TestRecord, TestResult, Verdict, VmUse,
 };
 
 /// The layout that this version writes and reads.
@@ -122,6 +122,7 @@ struct RunView<'a> {
     plan: Option<&'a PlanId>,
     shard: Option<Shard>,
     test_globs: &'a [String],
+    coverage: bool,
     cells: Vec<CellView<'a>>,
     jobs: Vec<JobUse>,
 }
@@ -144,6 +145,12 @@ struct CellView<'a> {
 struct AttemptView<'a> {
     phases: Vec<Phase>,
     tests: Vec<TestView<'a>>,
+    #[serde(skip_serializing_if = "is_zero")]
+    elsewhere: usize,
+    #[serde(skip_serializing_if = "<[Capability]>::is_empty")]
+    capabilities: &'a [Capability],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<&'a CoverageRecord>,
     loss: Option<&'a Loss>,
 }
 
@@ -157,12 +164,32 @@ struct TestView<'a> {
     message: Option<&'a str>,
     expected_failure: Option<&'a str>,
     log: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    artifacts: &'a [String],
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl<'a> RunView<'a> {
     fn of(run: &'a RunOutcome) -> Self {
-        let RunOutcome { schema, id, started, finished, resumed, host, hosts, plan, shard, test_globs, cells, jobs } =
-            run;
+        let RunOutcome {
+            schema,
+            id,
+            started,
+            finished,
+            resumed,
+            host,
+            hosts,
+            plan,
+            shard,
+            test_globs,
+            coverage,
+            cells,
+            jobs,
+        } = run;
         Self {
             schema: *schema,
             id,
@@ -174,6 +201,7 @@ impl<'a> RunView<'a> {
             plan: plan.as_ref(),
             shard: *shard,
             test_globs,
+            coverage: *coverage,
             cells: cells.iter().map(CellView::of).collect(),
             jobs: jobs.iter().map(rounded).collect(),
         }
@@ -190,6 +218,9 @@ impl<'a> CellView<'a> {
                 .map(|phase| Phase { seconds: round(phase.seconds), ..phase.clone() })
                 .collect(),
             tests: attempt.tests.iter().map(TestView::of).collect(),
+            elsewhere: attempt.elsewhere,
+            capabilities: &attempt.capabilities,
+            coverage: attempt.coverage.as_ref(),
             loss: attempt.loss.as_ref(),
         });
         Self {
@@ -209,7 +240,7 @@ impl<'a> CellView<'a> {
 
 impl<'a> TestView<'a> {
     fn of(test: &'a TestRecord) -> Self {
-        let TestRecord { binary, name, result, seconds, message, expected_failure, log } = test;
+        let TestRecord { binary, name, result, seconds, message, expected_failure, log, artifacts } = test;
         Self {
             binary,
             name,
@@ -219,6 +250,7 @@ impl<'a> TestView<'a> {
             message: message.as_deref(),
             expected_failure: expected_failure.as_deref(),
             log: log.as_deref(),
+            artifacts,
         }
     }
 }
@@ -245,7 +277,7 @@ mod tests {
         write(&fixture::one_cell(), &mut json).unwrap();
         let mut record: serde_json::Value = serde_json::from_slice(&json).unwrap();
         let run = record.as_object_mut().unwrap();
-        for key in ["resumed", "hosts", "plan", "shard", "test_globs"] {
+        for key in ["resumed", "hosts", "plan", "shard", "test_globs", "coverage"] {
             assert!(run.remove(key).is_some(), "{key}");
         }
         let cell = run["cells"][0].as_object_mut().unwrap();

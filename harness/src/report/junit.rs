@@ -6,7 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite};
 
 use crate::report::text;
-use crate::run::outcome::{CellOutcome, RunOutcome, TestRecord, Verdict};
+use crate::run::outcome::{Capability, CellOutcome, RunOutcome, TestRecord, Verdict};
 
 /// Writes the run as JUnit XML. A failed test is a failure; a lost VM and a missed deadline are errors; what failed as
 /// expected or did not run is skipped, with the reason.
@@ -43,7 +43,18 @@ fn suite(cell: &CellOutcome) -> TestSuite {
         }
         None => {}
     }
+    for (capability, surprise) in surprises(cell) {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+        describe(&mut status, Verdict::Fail, &surprise, "");
+        suite.add_test_case(whole_cell(cell, &format!("capability: {}", text::one_line(&capability.name)), status));
+    }
     suite
+}
+
+/// The capabilities of the cell's kernel that are not as expected.
+fn surprises(cell: &CellOutcome) -> impl Iterator<Item = (&Capability, String)> {
+    let capabilities = cell.attempts.last().into_iter().flat_map(|attempt| &attempt.capabilities);
+    capabilities.filter_map(|capability| Some((capability, capability.surprise()?)))
 }
 
 /// A test case that stands for the cell rather than for a test.

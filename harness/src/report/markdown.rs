@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::report::cells::{self, Cells};
 use crate::report::finding::{self, Finding, Tally};
 use crate::report::grid::{self, Grid};
-use crate::report::text;
+use crate::report::{note, text};
 use crate::run::outcome::{CellOutcome, RunOutcome, Verdict};
 
 /// Findings that are shown before the rest is counted: GitHub refuses a summary of more than 1 MiB.
@@ -30,7 +30,7 @@ pub fn render(run: &RunOutcome) -> String {
     _ = writeln!(
         out,
         "{} · {} · QEMU {} ({}) on {} · run `{}`\n",
-        text::count(tally.tests, "test"),
+        tally.tests(),
         finding::wall_time(run),
         escape(&run.host.qemu),
         escape(&run.host.accel),
@@ -51,10 +51,15 @@ pub fn render(run: &RunOutcome) -> String {
     if findings.len() > MOST_FINDINGS {
         _ = writeln!(out, "And {} more: `run.json` has them all.", findings.len() - MOST_FINDINGS);
     }
+    for note in note::all(run).iter().take(MOST_FINDINGS) {
+        let cells = escape(&names.list(&note.places, MOST_KERNELS).join(", "));
+        _ = writeln!(out, "- Note: {} In {cells}.", escape(&text::fit(&note.line, 200)));
+    }
     format!("{}\n", out.trim_end())
 }
 
-fn render_grid(grid: &Grid, out: &mut String) {
+/// Appends the table.
+pub(super) fn render_grid(grid: &Grid, out: &mut String) {
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     let head = [format!("**{}**", escape(&grid.title))].into_iter();
     *out += &row(head.chain(grid.columns.iter().map(|column| escape(column))).collect());

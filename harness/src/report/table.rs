@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::report::cells::{self, Cells};
 use crate::report::finding::{self, Finding, Tally};
 use crate::report::grid::{self, Entry, Grid, Row};
+use crate::report::note::{self, Note};
 use crate::report::text::{self, Style, WIDTH};
 use crate::run::outcome::{RunOutcome, Verdict};
 
@@ -41,7 +42,9 @@ pub fn render(run: &RunOutcome, directory: &Path, style: Style, mut writer: impl
     for finding in &findings {
         render_finding(finding, &names, directory, style, &mut out);
     }
-    if !findings.is_empty() {
+    let notes = note::all(run);
+    notes.iter().for_each(|note| render_note(note, &names, &mut out));
+    if !findings.is_empty() || !notes.is_empty() {
         out.push('\n');
     }
     summary(run, directory, style, &mut out);
@@ -159,6 +162,16 @@ fn render_finding(finding: &Finding<'_>, names: &Cells<'_>, directory: &Path, st
     }
 }
 
+/// Appends a note: its line and the cells.
+fn render_note(note: &Note<'_>, names: &Cells<'_>, out: &mut String) {
+    let room = WIDTH - INDENT;
+    let mut lines = text::wrap(&text::fit(&note.line, MOST_LINES * room), room);
+    lines.extend(text::wrap_list(&names.list(&note.places, MOST_KERNELS), room));
+    for (index, line) in lines.iter().enumerate() {
+        _ = writeln!(out, "{:INDENT$}{line}", if index == 0 { "note" } else { "" });
+    }
+}
+
 /// The path of a log, from here if that fits, else from the run's directory, which the last line names.
 fn log_path(directory: &Path, log: &str, room: usize) -> String {
     let whole = text::one_line(&directory.join(log).to_string_lossy());
@@ -169,7 +182,7 @@ fn log_path(directory: &Path, log: &str, room: usize) -> String {
 fn summary(run: &RunOutcome, directory: &Path, style: Style, out: &mut String) {
     let tally = Tally::of(run);
     let head = format!("{}: ", text::count(tally.cells, "cell"));
-    let tail = format!(" · {} · {}", text::count(tally.tests, "test"), finding::wall_time(run));
+    let tail = format!(" · {} · {}", tally.tests(), finding::wall_time(run));
     let directory = format!("{}/", text::one_line(&directory.to_string_lossy()).trim_end_matches('/'));
     let plain: Vec<String> = tally.words().into_iter().map(|(_, words)| words).collect();
     let used = text::width(&head) + text::width(&plain.join(", ")) + text::width(&tail);

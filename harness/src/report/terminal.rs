@@ -134,7 +134,8 @@ impl Terminal {
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let mut text = format!("{}  [{}/{}]", parts.join("  "), self.done, self.cells);
         // A failed test has had its own line.
-        if ended_by_loss || matches!(verdict, Verdict::Flaky | Verdict::NotRun) {
+        let surprised = cell.attempts.last().is_some_and(|attempt| attempt.surprises().next().is_some());
+        if ended_by_loss || surprised || matches!(verdict, Verdict::Flaky | Verdict::NotRun) {
             text = format!("{text}  {}", text::one_line(&cell.reason().unwrap_or_default()));
         }
         self.say(Some(verdict), text::word(verdict), &text)

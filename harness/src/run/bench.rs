@@ -38,9 +38,12 @@ pub async fn boot_times(
     let options = TestOptions {
         tests,
         only: Vec::new(),
+        once: Vec::new(),
         env: std::collections::BTreeMap::new(),
         deadline: deadlines.connect,
         expectations: Expectations::default(),
+        capabilities: None,
+        coverage: None,
     };
 
     let started = Instant::now();
@@ -51,7 +54,7 @@ pub async fn boot_times(
     let started = Instant::now();
     let mut vm = Vm::boot(&inputs.qemu, &machine, logs, logs, deadlines).await.map_err(text)?;
     let session = vm.connect(provisioner.keys()).await.map_err(text)?;
-    execute::list(&session, &bundle, &options).await.map_err(text)??;
+    execute::list(&session, &bundle, &options, true).await.map_err(text)??;
     let first_test = started.elapsed();
     vm.power_off(Some(session)).await.map_err(text)?;
     Ok(BootTimes { bare, first_test })

@@ -6,6 +6,9 @@
 //!   build-<arch>-llvm22.log                     what cargo printed
 //!   cells/<arch>/<kernel>/attempt1/{console,qemu}.log   one VM serves every LLVM of its kernel
 //!   cells/<arch>/<kernel>/llvm22/<executable>-<test>.log
+//!   cells/<arch>/<kernel>/llvm22/artifacts/<executable>-<test>/…   what the test left in UKCI_ARTIFACTS
+//!   cells/<arch>/<kernel>/llvm22/coverage/<executable>-<test>/{bpf,userspace}/…   with --coverage, and its log beside it
+//!   coverage/objects/<arch>/llvm22/{bpf,userspace}/…   the objects and executables that these are read with
 //!   cells/<arch>/<kernel>/llvm22/attempt2/…     the same of the second VM
 //!   resumed1/build-<arch>-llvm22.log            what cargo printed when the run was taken up again
 //!   shard2/build-<arch>-llvm22.log              of a merged run, what only the shard's own machine printed
@@ -19,6 +22,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::archive::{Lock, StoreError};
+use crate::matrix::Arch;
 
 /// The directory of one run, on which no other ukci works as long as this or a clone of it is there.
 #[derive(Clone, Debug)]
@@ -148,6 +152,21 @@ impl RunDirectory {
         self.make(if attempt == 1 { path } else { path.join(format!("attempt{attempt}")) })
     }
 
+    /// Makes the directory for the coverage pass of the cell `arch/kernel/llvmN` in the VM with the number `attempt`.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn coverage(&self, cell: &str, attempt: usize) -> Result<PathBuf, RunDirectoryError> {
+        let cell = self.cell(cell, attempt)?;
+        self.make(cell.join("coverage"))
+    }
+
+    /// Where the objects go that the coverage of `arch` and `llvm` is read with.
+    #[must_use]
+    pub fn coverage_objects(&self, arch: Arch, llvm: u32) -> PathBuf {
+        self.path.join(format!("coverage/objects/{arch}/llvm{llvm}"))
+    }
+
     /// Makes a directory for what is printed beside the cells when a run is taken up again.
     ///
     /// # Errors
@@ -161,6 +180,12 @@ impl RunDirectory {
     #[must_use]
     pub fn relative(&self, path: &Path) -> String {
         path.strip_prefix(&self.path).unwrap_or(path).display().to_string()
+    }
+
+    /// `path` as the record of the cell `arch/kernel/llvmN` names it: relative to `cells/<id>`.
+    #[must_use]
+    pub fn relative_to_cell(&self, cell: &str, path: &Path) -> String {
+        path.strip_prefix(self.path.join("cells").join(cell)).unwrap_or(path).display().to_string()
     }
 
     fn make(&self, path: PathBuf) -> Result<PathBuf, RunDirectoryError> {
@@ -246,6 +271,8 @@ mod tests {
         assert_eq!(run.attempt("x86_64/7.2").unwrap().0, 1);
         let logs = [first, second].map(|attempt| run.cell("x86_64/6.12/llvm22", attempt).unwrap());
         assert!(logs[0].ends_with("6.12/llvm22") && logs[1].ends_with("6.12/llvm22/attempt2"), "{logs:?}");
+        let named = run.relative_to_cell("x86_64/6.12/llvm22", &logs[1].join("artifacts/a/b"));
+        assert_eq!(named, "attempt2/artifacts/a/b");
         let resumptions = [run.resumption().unwrap(), run.resumption().unwrap()];
         assert!(resumptions[0].ends_with("resumed1") && resumptions[1].ends_with("resumed2"), "{resumptions:?}");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::measure::median;
-use super::outcome::{CellOutcome, PhaseName, RunOutcome};
+use super::outcome::{CellOutcome, Phase, PhaseName, RunOutcome};
 use crate::matrix::{Arch, ExpectedTimes, Job};
 
 /// Runs that are looked at, newest first: a job that is in none of them is estimated.
@@ -91,7 +91,8 @@ fn times(cell: &CellOutcome) -> Option<(f64, f64)> {
     }
     let own = |name| matches!(name, PhaseName::List | PhaseName::Test);
     let sum = |own_wanted| {
-        let phases = last.phases.iter().filter(|phase| own(phase.name) == own_wanted);
+        let counts = |phase: &&Phase| own(phase.name) == own_wanted && phase.name != PhaseName::Coverage;
+        let phases = last.phases.iter().filter(counts);
         phases.map(|phase| phase.seconds).filter(|seconds| seconds.is_finite()).sum::<f64>()
     };
     Some((sum(false), sum(true)))

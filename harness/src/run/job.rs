@@ -1,19 +1,21 @@
 //! The life of one job: boot a kernel, run its bundles one after another, power off.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::cell;
 use super::context::Context;
+use super::coverage::{self, Due};
 use super::event::Event;
 use super::execute;
 use super::guest::{Guest, vm_loss};
-use super::outcome::{JobUse, KernelId, Loss, Phase, PhaseName, Verdict, VmUse};
+use super::outcome::{CoverageRecord, JobUse, KernelId, Loss, Phase, PhaseName, Verdict, VmUse};
+use super::schedule;
 use super::slots::Need;
 use crate::matrix::Job;
-use crate::provision::{Bundle, NoBundle, ProvisionError, VmInputs};
+use crate::provision::{Bundle, NoBundle, ProvisionError, Variant, VmInputs};
 use crate::vm::Vm;
 use crate::vm::machine::{self, Accel};
 
@@ -31,6 +33,15 @@ pub(super) async fn run(context: Rc<Context>, job: Job) -> Option<Hindrance> {
     let hindrance = runner.run().await;
     context.record.event(&Event::JobFinished { job: job.id.clone() });
     hindrance
+}
+
+/// By LLVM, the bundle of each coverage pass, or why there is none.
+type Passes = BTreeMap<u32, Result<Rc<Bundle>, String>>;
+
+/// The bundles `pending`, and those of their coverage passes.
+fn with_passes(pending: &VecDeque<Rc<Bundle>>, passes: &Passes) -> Vec<Rc<Bundle>> {
+    let covered = pending.iter().filter_map(|bundle| passes.get(&bundle.llvm)?.as_ref().ok());
+    pending.iter().chain(covered).cloned().collect()
 }
 
 struct Runner<'a> {
@@ -83,7 +94,7 @@ impl Runner<'_> {
         for &llvm in &self.job.llvm {
             let cell = self.cell(llvm);
             record.kernel(&cell, kernel_id(self.job, &inputs), inputs.kernel.fingerprint, inputs.image);
-            match self.bundle(llvm).await {
+            match self.bundle(llvm, Variant::Plain).await {
                 Ok(bundle) => {
                     record.bundle(&cell, bundle.fingerprint);
                     pending.push_back(bundle);
@@ -110,8 +121,9 @@ impl Runner<'_> {
         if pending.is_empty() {
             return None;
         }
+        let passes = self.passes(pending.make_contiguous()).await;
         self.enter(PhaseName::Queue);
-        let need = self.need(&inputs, pending.make_contiguous()).await;
+        let need = self.need(&inputs, &with_passes(&pending, &passes)).await;
         let build_seconds = started.elapsed().as_secs_f64() - provision_seconds;
         record.job_use(JobUse {
             id: self.job.id.clone(),
@@ -122,16 +134,38 @@ impl Runner<'_> {
             vms: Vec::new(),
         });
         let _slot = self.context.schedule.slots().acquire(need).await;
-        self.boot_until_done(&inputs, pending).await;
+        self.boot_until_done(&inputs, pending, &passes).await;
         None
     }
 
     /// The bundle of `llvm`, once it is its turn.
-    async fn bundle(&self, llvm: u32) -> Result<Rc<Bundle>, NoBundle> {
-        let place = self.context.bundles.iter().position(|key| *key == (self.job.arch, llvm)).unwrap_or_default();
+    async fn bundle(&self, llvm: u32, variant: Variant) -> Result<Rc<Bundle>, NoBundle> {
+        let key = (self.job.arch, llvm, variant);
+        let place = self.context.bundles.iter().position(|known| *known == key).unwrap_or_default();
         // OK because the sender is in the context, which we hold.
         drop(self.context.building.subscribe().wait_for(|begun| *begun > place).await);
-        self.context.provisioner.bundle(self.job.arch, llvm).await
+        self.context.provisioner.bundle_of(key).await
+    }
+
+    /// The coverage passes of the cells whose bundles are `pending`.
+    async fn passes(&self, pending: &[Rc<Bundle>]) -> Passes {
+        let mut passes = Passes::new();
+        for llvm in schedule::covered(self.job, self.context.tests.coverage.as_ref()) {
+            if pending.iter().any(|bundle| bundle.llvm == llvm) {
+                let bundle = self.bundle(llvm, Variant::Coverage).await.map_err(|error| error.to_string());
+                passes.insert(llvm, bundle.and_then(|bundle| self.keep_objects(bundle)));
+            }
+        }
+        passes
+    }
+
+    /// Keeps what reading the coverage of `bundle` will need.
+    fn keep_objects(&self, bundle: Rc<Bundle>) -> Result<Rc<Bundle>, String> {
+        let into = self.context.directory.coverage_objects(self.job.arch, bundle.llvm);
+        match coverage::keep_objects(&bundle, &into) {
+            Ok(()) => Ok(bundle),
+            Err(error) => Err(format!("cannot keep its objects in `{}`: {error}", into.display())),
+        }
     }
 
     /// What the job's VM takes of this machine.
@@ -145,12 +179,12 @@ impl Runner<'_> {
 
     /// Boots as often as it takes: a boot that fails is tried a second time, since software emulation is known to
     /// panic once in a while; and a VM that was lost in the tests of one bundle does not cost the others theirs.
-    async fn boot_until_done(&self, inputs: &VmInputs, mut pending: VecDeque<Rc<Bundle>>) {
+    async fn boot_until_done(&self, inputs: &VmInputs, mut pending: VecDeque<Rc<Bundle>>, passes: &Passes) {
         let record = &self.context.record;
         let mut may_retry = true;
         while !pending.is_empty() {
             let mut phases = Vec::new();
-            let booted = self.boot(inputs, pending.make_contiguous(), &mut phases).await;
+            let booted = self.boot(inputs, &with_passes(&pending, passes), &mut phases).await;
             for bundle in &pending {
                 record.attempt(&self.cell(bundle.llvm), phases.clone());
             }
@@ -172,24 +206,57 @@ impl Runner<'_> {
                 }
             };
             let complaint = guest.complaint_of_boot();
-            let mut done = Vec::new();
-            while let Some(bundle) = pending.pop_front() {
+            let (mut done, mut due, mut ended) = (Vec::new(), Vec::new(), false);
+            while let Some(bundle) = pending.pop_front().filter(|_| !ended) {
                 let cell = self.cell(bundle.llvm);
-                let result = cell::run(self.context, &self.job.id, &cell, &mut guest, &bundle).await;
-                let ended = result.is_err();
-                if let Some(loss) = result.err().or_else(|| complaint.clone()) {
+                let loss = match cell::run(self.context, self.job, &cell, &mut guest, &bundle).await {
+                    Ok(tests) => {
+                        due.push((bundle.llvm, Due { cell: cell.clone(), tests }));
+                        complaint.clone()
+                    }
+                    Err(loss) => {
+                        ended = true;
+                        Some(loss)
+                    }
+                };
+                if let Some(loss) = loss {
                     record.loss(&cell, loss);
                 }
                 done.push(cell);
-                if ended {
-                    break;
-                }
             }
-            self.power_off(guest, done.last()).await;
+            let last_pass = self.run_passes(&mut guest, &due, passes, ended).await;
+            self.power_off(guest, done.last(), last_pass).await;
             for cell in &done {
                 record.cell_finished(cell);
             }
         }
+    }
+
+    /// Runs the coverage passes that are due, after everything that is judged: a VM that is lost in one costs nothing else. Gives
+    /// the cell of the last one that ran.
+    async fn run_passes<'due>(
+        &self,
+        guest: &mut Guest,
+        due: &'due [(u32, Due)],
+        passes: &Passes,
+        mut lost: bool,
+    ) -> Option<&'due str> {
+        let mut last = None;
+        for (llvm, due) in due {
+            let missing = match passes.get(llvm) {
+                None => continue,
+                Some(_) if lost => "its VM was lost before".to_owned(),
+                Some(Err(reason)) => reason.clone(),
+                Some(Ok(bundle)) => {
+                    lost = !coverage::pass(self.context, self.job, guest, due, bundle).await;
+                    last = Some(due.cell.as_str());
+                    continue;
+                }
+            };
+            let coverage = CoverageRecord { missing: Some(missing), ..CoverageRecord::default() };
+            self.context.record.coverage(&due.cell, coverage);
+        }
+        last
     }
 
     async fn boot(&self, inputs: &VmInputs, bundles: &[Rc<Bundle>], phases: &mut Vec<Phase>) -> Result<Guest, Loss> {
@@ -226,8 +293,9 @@ impl Runner<'_> {
         self.context.record.vm_use(&self.job.id, VmUse { started, ended: self.context.seconds(), cpu_seconds });
     }
 
-    /// Powers off. What the kernel still complains of by then counts against the test that ran last.
-    async fn power_off(&self, guest: Guest, cell: Option<&String>) {
+    /// Powers off. What the kernel still complains of by then counts against the test that ran last, unless that was in a
+    /// coverage pass.
+    async fn power_off(&self, guest: Guest, cell: Option<&String>, last_pass: Option<&str>) {
         let Guest { mut vm, session, started: vm_started, .. } = guest;
         let started = Instant::now();
         self.enter(PhaseName::PowerOff);
@@ -241,7 +309,12 @@ impl Runner<'_> {
         record.phase(cell, PhaseName::PowerOff, started.elapsed().as_secs_f64());
         if let Some(complaint) = vm.console().complaints_since(seen).into_iter().next() {
             let text = format!("the kernel complained after it: {}", complaint.title);
-            record.amend_last_test(cell, |test| execute::blame(test, &text));
+            match last_pass {
+                None => record.amend_last_test(cell, |test| execute::blame(test, &text)),
+                Some(cell) => record.amend_coverage(cell, |coverage| {
+                    coverage.missing.get_or_insert(text);
+                }),
+            }
         }
     }
 

@@ -55,7 +55,7 @@ impl Waiting {
 }
 
 /// The phases in the order in which they happen, by the names of `run.json`.
-pub const PHASES: [&str; 7] = ["provision", "build", "boot", "connect", "list", "test", "power_off"];
+pub const PHASES: [&str; 8] = ["provision", "build", "boot", "connect", "list", "test", "coverage", "power_off"];
 
 impl Measures {
     /// Measures `run`, in which VMs could keep `slots` processors busy.
@@ -161,6 +161,7 @@ fn phases(run: &RunOutcome, arch: Arch) -> BTreeMap<&'static str, f64> {
         phase(PhaseName::Connect),
         phase(PhaseName::List),
         phase(PhaseName::Test),
+        phase(PhaseName::Coverage),
         phase(PhaseName::PowerOff),
     ];
     PHASES.into_iter().zip(medians).filter_map(|(name, median)| Some((name, median?))).collect()

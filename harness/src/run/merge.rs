@@ -166,6 +166,8 @@ fn check(shards: &mut [ShardRecord]) -> Result<PlanId, MergeError> {
             Some("they have other cells".into())
         } else if other.outcome.test_globs != first.outcome.test_globs {
             Some("they ran other tests (`--test`)".into())
+        } else if other.outcome.coverage != first.outcome.coverage {
+            Some("only one ran with coverage (`--coverage`)".into())
         } else {
             None
         };

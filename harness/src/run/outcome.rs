@@ -5,10 +5,14 @@ use serde::{Deserialize, Serialize};
 use crate::archive::Sha256;
 use crate::matrix::Arch;
 
+mod capability;
+mod coverage;
 mod usage;
 mod verdict;
 mod whole;
 
+pub use capability::Capability;
+pub use coverage::{CoverageFailure, CoverageRecord};
 pub use usage::{JobUse, VmUse};
 pub use verdict::{PhaseName, Verdict};
 pub use whole::{HostId, PlanId, RunOutcome};
@@ -53,6 +57,9 @@ pub struct TestRecord {
     pub expected_failure: Option<String>,
     /// The log of its output, relative to the run's directory.
     pub log: Option<String>,
+    /// The files that it left in `UKCI_ARTIFACTS`, sorted; relative to the directory `cells/<id>` of its cell.
+    #[serde(default)]
+    pub artifacts: Vec<String>,
 }
 
 impl TestRecord {
@@ -126,6 +133,15 @@ pub struct Attempt {
     /// The tests in the order in which they ran; those that the loss of the VM prevented come last. While the attempt is
     /// going on, those that are still to come stand here as [`TestResult::NotRun`]: a killed run must not look complete.
     pub tests: Vec<TestRecord>,
+    /// How many tests are not among them because `project.once` leaves them to the newest LLVM of the VM.
+    #[serde(default)]
+    pub elsewhere: usize,
+    /// What its tests reported of the kernel, and what was expected of it, by name. Empty until all of them have ended.
+    #[serde(default)]
+    pub capabilities: Vec<Capability>,
+    /// What came of its coverage pass, for an attempt that has one.
+    #[serde(default)]
+    pub coverage: Option<CoverageRecord>,
     /// `None` when the attempt came to its end.
     pub loss: Option<Loss>,
 }
@@ -140,6 +156,11 @@ impl Attempt {
             [] => !listed(),
             tests => tests.iter().any(|test| test.result == TestResult::NotRun),
         }
+    }
+
+    /// What was found of the kernel's capabilities that was not expected, each in one line.
+    pub fn surprises(&self) -> impl Iterator<Item = String> {
+        self.capabilities.iter().filter_map(Capability::surprise)
     }
 
     /// Whether it says something about the cell: it came to its end, or a test in it went wrong before it was cut short.
@@ -203,7 +224,8 @@ impl CellOutcome {
     pub fn verdict(&self) -> Verdict {
         let Some(last) = self.attempts.last() else { return Verdict::NotRun };
         let loss = last.loss.as_ref().map(|loss| loss.verdict);
-        match last.tests.iter().map(TestRecord::verdict).chain(loss).max() {
+        let surprise = last.surprises().next().map(|_| Verdict::Fail);
+        match last.tests.iter().map(TestRecord::verdict).chain(loss).chain(surprise).max() {
             None => Verdict::NotRun,
             Some(Verdict::Pass) if self.earlier_attempts().any(Attempt::is_evidence) => Verdict::Flaky,
             Some(worst) => worst,
@@ -222,7 +244,10 @@ impl CellOutcome {
             Verdict::NotRun if last.loss.is_none() => Some(Self::why_not_run(last)),
             verdict => match &last.loss {
                 Some(loss) if loss.verdict == verdict => Some(format!("in {}: {}", loss.phase, loss.first_line())),
-                _ => last.tests.iter().find(|test| test.verdict() == verdict).map(TestRecord::explain),
+                _ => {
+                    let test = last.tests.iter().find(|test| test.verdict() == verdict).map(TestRecord::explain);
+                    test.or_else(|| last.surprises().next())
+                }
             },
         }
     }
@@ -248,6 +273,9 @@ impl CellOutcome {
         let waiting = attempt.tests.iter().filter(|test| test.result == TestResult::NotRun).count();
         match attempt.phases.last() {
             _ if waiting > 0 => format!("interrupted: {waiting} of {} tests did not run", attempt.tests.len()),
+            Some(phase) if phase.name >= PhaseName::List && attempt.elsewhere > 0 => {
+                "all of its tests run once per VM, with the newest LLVM".into()
+            }
             Some(phase) if phase.name >= PhaseName::List => "the bundle has no tests to run".into(),
             Some(phase) => format!("interrupted in {}", phase.name),
             None => "interrupted before its first phase".into(),

@@ -6,7 +6,10 @@ use std::rc::Rc;
 use jiff::Timestamp;
 
 use super::event::Event;
-use super::outcome::{Attempt, CellOutcome, JobUse, KernelId, Loss, Phase, PhaseName, RunOutcome, TestRecord, VmUse};
+use super::outcome::{
+    Attempt, Capability, CellOutcome, CoverageRecord, JobUse, KernelId, Loss, Phase, PhaseName, RunOutcome, TestRecord,
+    VmUse,
+};
 use crate::archive::Sha256;
 
 /// Whoever watches a run.
@@ -115,9 +118,38 @@ impl Record {
         self.change_attempt(id, |attempt| attempt.phases.push(Phase { name, seconds }));
     }
 
-    /// Says which tests the cell's last attempt will run.
-    pub(super) fn listed(&self, id: &str, tests: Vec<TestRecord>) {
-        self.change_attempt(id, |attempt| attempt.tests = tests);
+    /// Says which tests the cell's last attempt will run, and how many are left to another cell of its VM.
+    pub(super) fn listed(&self, id: &str, tests: Vec<TestRecord>, elsewhere: usize) {
+        self.change_attempt(id, |attempt| {
+            attempt.tests = tests;
+            attempt.elsewhere = elsewhere;
+        });
+    }
+
+    /// Says what the tests of the cell's last attempt reported of the kernel.
+    pub(super) fn capabilities(&self, id: &str, capabilities: Vec<Capability>) {
+        self.change_attempt(id, |attempt| attempt.capabilities = capabilities);
+    }
+
+    /// Says what came of the coverage pass of the cell's last attempt.
+    pub(super) fn coverage(&self, id: &str, coverage: CoverageRecord) {
+        self.change_attempt(id, |attempt| attempt.coverage = Some(coverage));
+    }
+
+    /// Adds to what the coverage pass of the cell's last attempt is missing.
+    pub(super) fn amend_coverage(&self, id: &str, change: impl FnOnce(&mut CoverageRecord)) {
+        self.change_attempt(id, |attempt| {
+            if let Some(coverage) = &mut attempt.coverage {
+                change(coverage);
+            }
+        });
+    }
+
+    /// The tests of the cell's last attempt, as far as is known.
+    pub(super) fn tests(&self, id: &str) -> Vec<TestRecord> {
+        let shared = self.shared.borrow();
+        let cell = shared.outcome.cells.iter().find(|cell| cell.id == id);
+        cell.map(|cell| cell.tests().to_vec()).unwrap_or_default()
     }
 
     /// Ends the test at `place` in the cell's last attempt.

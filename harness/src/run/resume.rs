@@ -85,7 +85,9 @@ pub fn remaining(spec: &MatrixSpec, run: &RunOutcome) -> Result<Plan, ResumeErro
     let may_run = |cell: &&CellOutcome| cell.not_run.is_some() && now.get(cell.id.as_str()) == Some(&None);
     let left = run.cells.iter().filter(|cell| !cell.is_final() || may_run(cell));
     let left: BTreeSet<&str> = left.map(|cell| cell.id.as_str()).collect();
-    Ok(plan.only(|id| left.contains(id)))
+    // What the run never had must not seem to have run the tests that run once per VM.
+    let ids: BTreeSet<&str> = run.cells.iter().map(|cell| cell.id.as_str()).collect();
+    Ok(plan.only(|id| ids.contains(id)).on_its_own().only(|id| left.contains(id)))
 }
 
 /// Checks that each kernel, guest image and bundle that `plan` needs, and of which `run` knows the hash, is the same now.
@@ -204,8 +206,12 @@ mod tests {
         let plan = remaining(&spec, &run).unwrap();
         let jobs: Vec<_> = plan.jobs().iter().map(|job| (job.id.as_str(), job.llvm.as_slice())).collect();
         assert_eq!(jobs, [("x86_64/5.10", &[22][..]), ("x86_64/6.1", &[22])]);
+        assert_eq!(plan.jobs()[0].planned, [23, 22], "whose bundle has run the tests that run once");
         run.cells.retain(|cell| cell.id == "x86_64/5.10/llvm23");
         assert_eq!(left(&spec, &run).unwrap(), [""; 0], "what a filter left out is not asked for");
+        let mut narrow = run_of(&spec);
+        narrow.cells.retain(|cell| cell.llvm == 22);
+        assert_eq!(remaining(&spec, &narrow).unwrap().jobs()[0].planned, [22], "the run has no other");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::cmp::Reverse;
 
 use super::history::History;
 use super::slots::{Need, Slots};
-use crate::matrix::{Arch, Job};
+use crate::matrix::{Arch, CoverageSpec, Job};
+use crate::provision::Variant;
 use crate::provision::bundle::BundleKey;
 
 /// What a run knows of its machine and of its jobs' times.
@@ -19,6 +20,12 @@ impl Schedule {
     #[must_use]
     pub fn new(slots: Slots, history: History) -> Self {
         Self { slots, history }
+    }
+
+    /// The processors that VMs can keep busy.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.slots.capacity()
     }
 
     /// The room for VMs.
@@ -57,17 +64,27 @@ impl Schedule {
 
     /// The bundles that `jobs` need, in the order in which they are built: all of an architecture before the next, since
     /// its jobs wait for all of theirs.
-    pub(super) fn bundles(&self, jobs: &[Job]) -> Vec<BundleKey> {
+    pub(super) fn bundles(&self, jobs: &[Job], coverage: Option<&CoverageSpec>) -> Vec<BundleKey> {
         let mut keys = Vec::new();
         for arch in self.arches(jobs) {
-            let mut releases: Vec<u32> =
-                jobs.iter().filter(|job| job.arch == arch).flat_map(|job| job.llvm.iter().copied()).collect();
-            releases.sort_unstable_by_key(|llvm| Reverse(*llvm));
-            releases.dedup();
-            keys.extend(releases.into_iter().map(|llvm| (arch, llvm)));
+            let of_job = |job: &Job| {
+                let plain = job.llvm.iter().map(|llvm| (*llvm, Variant::Plain));
+                let covered = covered(job, coverage).into_iter().map(|llvm| (llvm, Variant::Coverage));
+                plain.chain(covered).collect::<Vec<_>>()
+            };
+            let mut found: Vec<_> = jobs.iter().filter(|job| job.arch == arch).flat_map(of_job).collect();
+            found.sort_unstable_by_key(|(llvm, variant)| (*variant, Reverse(*llvm)));
+            found.dedup();
+            keys.extend(found.into_iter().map(|(llvm, variant)| (arch, llvm, variant)));
         }
         keys
     }
+}
+
+/// The LLVM releases of `job` whose tests run once more with coverage.
+pub(super) fn covered(job: &Job, coverage: Option<&CoverageSpec>) -> Vec<u32> {
+    let has = |llvm: &u32| coverage.is_some_and(|coverage| coverage.has(*llvm, &job.planned));
+    job.llvm.iter().copied().filter(has).collect()
 }
 
 #[cfg(test)]

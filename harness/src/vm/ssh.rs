@@ -192,7 +192,22 @@ impl Session {
     /// # Errors
     /// When the connection breaks, or the guest does not even kill the command.
     pub async fn run(&self, command: &str, deadline: Duration) -> Result<Output, SshError> {
-        self.run_with(command, deadline, None).await
+        self.run_with(command, deadline, Sink::keep(OUTPUT_LIMIT), None).await
+    }
+
+    /// Like [`Session::run`], and writes at most `limit` bytes of the standard output to `file` instead of keeping them; the rest
+    /// is dropped.
+    ///
+    /// # Errors
+    /// Like [`Session::run`], and when the file cannot be written.
+    pub async fn run_into(
+        &self,
+        command: &str,
+        deadline: Duration,
+        file: File,
+        limit: u64,
+    ) -> Result<Output, SshError> {
+        self.run_with(command, deadline, Sink::File { file, left: limit }, None).await
     }
 
     /// Like [`Session::run`], and writes both output streams to the file `log` as they come.
@@ -200,14 +215,21 @@ impl Session {
     /// # Errors
     /// Like [`Session::run`], and when the log cannot be written.
     pub async fn run_logged(&self, command: &str, deadline: Duration, log: &Path) -> Result<Output, SshError> {
-        self.run_with(command, deadline, Some(local(log, File::create(log))?)).await
+        let log = local(log, File::create(log))?;
+        self.run_with(command, deadline, Sink::keep(OUTPUT_LIMIT), Some(log)).await
     }
 
-    async fn run_with(&self, command: &str, deadline: Duration, log: Option<File>) -> Result<Output, SshError> {
+    async fn run_with(
+        &self,
+        command: &str,
+        deadline: Duration,
+        stdout: Sink,
+        log: Option<File>,
+    ) -> Result<Output, SshError> {
         let command = command.to_owned();
         self.with(move |wire| {
             let start = Instant::now();
-            let mut exchange = Exchange::new(Sink::keep(OUTPUT_LIMIT), Sink::keep(OUTPUT_LIMIT)).with_log(log);
+            let mut exchange = Exchange::new(stdout, Sink::keep(OUTPUT_LIMIT)).with_log(log);
             let exit = wire.run(&command, deadline, &mut exchange)?;
             let truncated = exchange.stdout.truncated() || exchange.stderr.truncated();
             let (stdout, stderr) = (exchange.stdout.into_kept(), exchange.stderr.into_kept());
@@ -234,7 +256,7 @@ impl Session {
     /// When the file cannot be read or written, or the deadline passes.
     pub async fn copy_out(&self, remote: &str, path: &Path, deadline: Duration) -> Result<(), SshError> {
         let output = local(path, File::create(path))?;
-        let exchange = Exchange::new(Sink::File(output), Sink::keep(4096));
+        let exchange = Exchange::new(Sink::File { file: output, left: u64::MAX }, Sink::keep(4096));
         self.copy(format!("cat {}", quote(remote)), exchange, remote, deadline).await
     }
 

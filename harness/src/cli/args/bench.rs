@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{MatrixArgs, RunArgs};
+use super::{MatrixArgs, RunArgs, VeristatArgs};
 
 /// The commands of `ukci bench`.
 #[derive(Clone, Debug, Subcommand)]
@@ -25,6 +25,13 @@ pub enum BenchCommand {
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Load objects on every kernel once, and say the same
+    #[command(after_help = "Example:\n  ukci bench veristat exec.bpf.o --arch x86_64 --json")]
+    Veristat {
+        /// What to load, and where.
+        #[command(flatten)]
+        veristat: Box<VeristatArgs>,
     },
     /// How much the harness adds to the boot of a bare kernel, as a ratio
     Boot {

@@ -73,6 +73,9 @@ pub struct RunArgs {
     /// Only tests whose path matches; a glob, may be repeated
     #[arg(long = "test", value_name = "GLOB")]
     pub tests: Vec<String>,
+    /// Run the tests once more, compiled to count what they reach; `project.coverage` says with which LLVM
+    #[arg(long)]
+    pub coverage: bool,
     /// VMs at once [default: as many as the processors and the free memory carry]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub jobs: Option<u32>,
@@ -80,7 +83,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Take up a run that did not come to its end: its name, its directory or its run.json [default: the newest]
-    #[arg(long, value_name = "RUN", conflicts_with_all = ["FilterArgs", "ShardArgs", "tests", "out"])]
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["FilterArgs", "ShardArgs", "tests", "out", "coverage"])]
     pub resume: Option<Option<PathBuf>>,
     /// Print plain lines instead of live progress
     #[arg(long)]

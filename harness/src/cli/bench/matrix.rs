@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::cli::args::RunArgs;
+use crate::cli::args::{RunArgs, VeristatArgs};
 use crate::cli::failure::Failure;
-use crate::cli::run;
+use crate::cli::run::{self, Ran};
+use crate::cli::veristat;
 use crate::run::{Measures, PHASES};
 
 /// What was measured, for scripts.
@@ -20,7 +21,16 @@ struct MatrixBench<'a> {
 }
 
 pub(super) async fn bench(args: RunArgs, json: bool) -> Result<u8, Failure> {
-    let ran = run::execute(args).await?;
+    report(&run::execute(args).await?, json)
+}
+
+/// The same of objects that are loaded.
+pub(super) async fn bench_veristat(args: VeristatArgs) -> Result<u8, Failure> {
+    let json = args.json;
+    report(&veristat::execute(args).await?, json)
+}
+
+fn report(ran: &Ran, json: bool) -> Result<u8, Failure> {
     ran.write_reports()?;
     let exit_code = ran.exit_code()?;
     let measures = Measures::of(&ran.outcome, ran.slots);
@@ -81,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_is_measured_fits_a_terminal() {
-        let phases = PHASES.into_iter().zip([0.25, 1800.5, 2.2, 0.12, 0.1, 4.5, 0.03]).collect();
+        let phases = PHASES.into_iter().zip([0.25, 1800.5, 2.2, 0.12, 0.1, 4.5, 6.0, 0.03]).collect();
         let measures = Measures {
             cells: 66,
             vms: 22,

@@ -112,6 +112,7 @@ fn write_shards(directory: &Path, results: usize) -> std::io::Result<Vec<PathBuf
             plan: Some(plan.clone()),
             shard: Some(id),
             test_globs: Vec::new(),
+            coverage: false,
             cells: own.to_vec(),
             jobs: Vec::new(),
         };
@@ -133,9 +134,10 @@ fn cell(position: usize, tests: usize) -> CellOutcome {
         message: (place == 42).then(|| format!("assertion `left == right` failed in {position}\n  left: 1\n right: 2")),
         expected_failure: None,
         log: Some(format!("cells/{id}/demo-exec-{place}.log")),
+        artifacts: Vec::new(),
     };
     let phases = vec![Phase { name: PhaseName::Test, seconds: 25.0 }];
-    let attempt = Attempt { phases, tests: (0..tests).map(test).collect(), loss: None };
+    let attempt = Attempt { phases, tests: (0..tests).map(test).collect(), ..Attempt::default() };
     let kernel = KernelId { name, release: format!("6.{position}-amd64"), package: None, version: None };
     let (arch, inputs, attempts) = (Arch::X86_64, Inputs::default(), vec![attempt]);
     CellOutcome { id, arch, kernel, llvm: 22, position, inputs, not_run: None, attempts }

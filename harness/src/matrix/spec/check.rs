@@ -64,6 +64,23 @@ impl MatrixSpec {
                 return refuse(&version, 1, format!("llvm: version `{version}` stands twice"));
             }
         }
+        for given in &self.project.once {
+            if let Err(error) = Glob::new(given) {
+                return refuse(given, 0, format!("project.once: `{given}` is not a glob: {}", error.kind()));
+            }
+        }
+        let versions = self.llvm_versions();
+        if let Some(choice) = self.project.coverage.llvm.iter().find(|choice| choice.of(&versions).is_none()) {
+            let message = format!("project.coverage: unknown llvm `{choice}` (known: {})", list(versions));
+            return refuse(&choice.to_string(), 0, message);
+        }
+        if self.project.coverage.llvm.is_empty() {
+            return refuse(
+                "coverage",
+                0,
+                "project.coverage: `llvm` is empty; expected at least one, like `newest`".into(),
+            );
+        }
         self.check_rules("exclude", &self.exclude, path, text)?;
         self.check_rules("include", &self.include, path, text)?;
         for (name, set) in &self.sets {

@@ -13,7 +13,7 @@ fn job(arch: Arch, kernel: &str, llvm: &[u32]) -> Job {
         origin: KernelOrigin::Series(SeriesSpec { series, flavor: None }),
         arches: None,
     };
-    Job { id: format!("{arch}/{}", kernel.name), arch, kernel, llvm: llvm.to_vec() }
+    Job { id: format!("{arch}/{}", kernel.name), arch, kernel, llvm: llvm.to_vec(), planned: llvm.to_vec() }
 }
 
 /// A cell whose boot and connection took `boot` seconds, and whose tests took `test`.

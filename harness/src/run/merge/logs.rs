@@ -17,7 +17,7 @@ pub struct AdoptError {
 }
 
 /// Puts the logs below `from`, the directory of the run of `shard`, into the directory `into`: those of cells and VMs at the
-/// same paths, so that the record finds them; what the shard's machine printed besides below `shard<index>`. A file is
+/// same paths, so that the record finds them, and so with what coverage is read with; what the shard's machine printed besides below `shard<index>`. A file is
 /// linked where both are on one disk, and else copied. What is neither a file nor a directory is left out.
 ///
 /// # Errors
@@ -26,8 +26,10 @@ pub fn adopt_logs(from: &Path, shard: Shard, into: &Path) -> Result<(), AdoptErr
     let own = into.join(format!("shard{}", shard.index));
     for (name, path, is_directory) in list(from)? {
         match name.as_str() {
-            "cells" if is_directory => adopt_tree(&path, &into.join("cells"))?,
-            name if is_directory && name.starts_with("resumed") => adopt_tree(&path, &own.join(name))?,
+            "cells" if is_directory => adopt_tree(&path, &into.join("cells"), &adopt_file)?,
+            // Shards that have bundles in common have compiled the same.
+            "coverage" if is_directory => adopt_tree(&path, &into.join("coverage"), &adopt_first)?,
+            name if is_directory && name.starts_with("resumed") => adopt_tree(&path, &own.join(name), &adopt_file)?,
             name if !is_directory && name.ends_with(".log") => {
                 make(&own)?;
                 adopt_file(&path, &own.join(name))?;
@@ -39,11 +41,15 @@ pub fn adopt_logs(from: &Path, shard: Shard, into: &Path) -> Result<(), AdoptErr
     Ok(())
 }
 
-fn adopt_tree(from: &Path, to: &Path) -> Result<(), AdoptError> {
+fn adopt_tree(
+    from: &Path,
+    to: &Path,
+    adopt: &impl Fn(&Path, &Path) -> Result<(), AdoptError>,
+) -> Result<(), AdoptError> {
     make(to)?;
     for (name, path, is_directory) in list(from)? {
         let place = to.join(name);
-        if is_directory { adopt_tree(&path, &place)? } else { adopt_file(&path, &place)? }
+        if is_directory { adopt_tree(&path, &place, adopt)? } else { adopt(&path, &place)? }
     }
     Ok(())
 }
@@ -56,6 +62,11 @@ fn adopt_file(from: &Path, to: &Path) -> Result<(), AdoptError> {
         Err(_) => fs::copy(from, to).map(drop),
     }
     .map_err(at(to))
+}
+
+/// Leaves alone what another shard has put there.
+fn adopt_first(from: &Path, to: &Path) -> Result<(), AdoptError> {
+    if to.exists() { Ok(()) } else { adopt_file(from, to) }
 }
 
 fn make(directory: &Path) -> Result<(), AdoptError> {

@@ -12,6 +12,7 @@ fn test(result: TestResult, expected: bool) -> TestRecord {
         message: (result != TestResult::Passed).then(|| "\n  left != right\ndetails".into()),
         expected_failure: expected.then(|| "needs LSM hooks".into()),
         log: None,
+        artifacts: vec![],
     }
 }
 
@@ -32,7 +33,7 @@ fn run(cells: Vec<CellOutcome>) -> RunOutcome {
 
 fn attempt(tests: Vec<TestRecord>, loss: Option<Loss>) -> Attempt {
     let phases = vec![Phase { name: PhaseName::Boot, seconds: 2.0 }, Phase { name: PhaseName::Test, seconds: 1.0 }];
-    Attempt { phases, tests, loss }
+    Attempt { phases, tests, loss, ..Attempt::default() }
 }
 
 /// Check that a cell has this verdict, this reason, and alone leads to this exit code.
@@ -76,6 +77,24 @@ fn a_complete_attempt_is_as_bad_as_its_worst_test() {
     );
     check(vec![attempt(vec![test(TimedOut, false)], None)], Verdict::Timeout, 4, Some("sees_exec: left != right"));
     check(vec![attempt(vec![], None)], Verdict::NotRun, 0, Some("the bundle has no tests to run"));
+}
+
+/// Check that a kernel that is capable of something else than expected fails its cell, although all tests pass.
+#[test]
+fn a_surprise_fails_the_cell() {
+    let capability = |expected: &str, judged| Capability {
+        name: "execve".into(),
+        found: Some("kprobe".into()),
+        expected: Some(expected.into()),
+        reason: Some("usual".into()),
+        judged,
+    };
+    let reporting =
+        |capability| vec![Attempt { capabilities: vec![capability], ..attempt(vec![test(Passed, false)], None) }];
+    check(reporting(capability("kprobe", true)), Verdict::Pass, 0, None);
+    check(reporting(capability("fentry", false)), Verdict::Pass, 0, None);
+    let reason = "capability `execve`: expected `fentry` (usual), found `kprobe`";
+    check(reporting(capability("fentry", true)), Verdict::Fail, 4, Some(reason));
 }
 
 #[test]

@@ -73,6 +73,8 @@ pub enum PhaseName {
     List,
     /// Running the tests.
     Test,
+    /// Running them once more to see what they reach. It is not judged.
+    Coverage,
     /// From the power-off request to the end of QEMU.
     PowerOff,
 }
@@ -87,6 +89,7 @@ impl fmt::Display for PhaseName {
             Self::Connect => "connect",
             Self::List => "list",
             Self::Test => "test",
+            Self::Coverage => "coverage",
             Self::PowerOff => "power_off",
         })
     }

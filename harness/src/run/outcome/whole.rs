@@ -54,6 +54,9 @@ pub struct RunOutcome {
     /// The globs that chose the tests; empty when all ran.
     #[serde(default)]
     pub test_globs: Vec<String>,
+    /// Whether tests ran once more with coverage.
+    #[serde(default)]
+    pub coverage: bool,
     /// The cells, in the plan's order.
     pub cells: Vec<CellOutcome>,
     /// What the jobs took of the machine, in the order in which they were ready to boot.

@@ -34,9 +34,22 @@ fn those_that_take_longest_go_first_within_the_architecture_with_the_most_work()
     // 5.10 has one bundle, the others two.
     assert_eq!(ids(&schedule.in_order(&all)), ["x86_64/6.1", "x86_64/6.12", "x86_64/5.10", "riscv64/6.12"]);
     let (x86, riscv) = (Arch::X86_64, Arch::Riscv64);
-    assert_eq!(schedule.bundles(&all), [(x86, 22), (x86, 21), (riscv, 22), (riscv, 21)]);
-    assert_eq!(schedule.bundles(&all[..2]), [(riscv, 22), (riscv, 21), (x86, 21)]);
-    assert!(schedule.bundles(&[]).is_empty());
+    let plain =
+        |keys: &[(Arch, u32)]| keys.iter().map(|(arch, llvm)| (*arch, *llvm, Variant::Plain)).collect::<Vec<_>>();
+    assert_eq!(schedule.bundles(&all, None), plain(&[(x86, 22), (x86, 21), (riscv, 22), (riscv, 21)]));
+    assert_eq!(schedule.bundles(&all[..2], None), plain(&[(riscv, 22), (riscv, 21), (x86, 21)]));
+    assert!(schedule.bundles(&[], None).is_empty());
+}
+
+/// Check that each VM's newest release has a bundle for coverage, which is built after those that are judged.
+#[test]
+fn what_is_for_coverage_is_built_last() {
+    let schedule = Schedule::new(Slots::for_vms(1), History::default());
+    let keys = schedule.bundles(&jobs()[..2], Some(&CoverageSpec::default()));
+    let keys: Vec<_> = keys.into_iter().map(|(_, llvm, variant)| (llvm, variant)).collect();
+    let (plain, coverage) = (Variant::Plain, Variant::Coverage);
+    // 5.10 has 21 alone.
+    assert_eq!(keys, [(22, plain), (21, plain), (22, coverage), (21, coverage)]);
 }
 
 #[test]

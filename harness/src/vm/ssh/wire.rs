@@ -25,8 +25,8 @@ const CHUNK: usize = 64 << 10;
 pub(super) enum Sink {
     /// The beginning is kept.
     Keep { kept: Vec<u8>, limit: usize, truncated: bool },
-    /// Everything goes to a file.
-    File(File),
+    /// The first `left` bytes go to a file.
+    File { file: File, left: u64 },
 }
 
 impl Sink {
@@ -41,7 +41,7 @@ impl Sink {
     pub(super) fn into_kept(self) -> Vec<u8> {
         match self {
             Self::Keep { kept, .. } => kept,
-            Self::File(_) => Vec::new(),
+            Self::File { .. } => Vec::new(),
         }
     }
 
@@ -53,7 +53,11 @@ impl Sink {
                 *truncated |= room < bytes.len();
                 Ok(())
             }
-            Self::File(file) => file.write_all(bytes),
+            Self::File { file, left } => {
+                let room = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= room as u64;
+                file.write_all(&bytes[..room])
+            }
         }
     }
 }
