@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use bpf_complexity::{Record, Verdict};
 
-use super::budget::{Quantity, Verification};
+use super::budget::{Breach, Quantity, Verification};
 use super::diff::{Change, Diff};
 use super::table::{ArchTable, Entry, Program, Table};
 use crate::report::cells::{Cells, Place};
@@ -98,7 +98,7 @@ fn word(record: Option<&Record>) -> String {
         Some((Verdict::Skipped, _)) => "skip".into(),
         Some((Verdict::Ok, None)) => "?".into(),
         Some((Verdict::Ok, Some(insns))) if insns < 100_000 => insns.to_string(),
-        Some((Verdict::Ok, Some(insns))) => format!("{}k", insns / 1000),
+        Some((Verdict::Ok, Some(insns))) => text::fit(&format!("{}k", insns / 1000), NUMBER - 1),
     }
 }
 
@@ -136,6 +136,7 @@ fn render_worst(table: &Table, style: Style, out: &mut String) {
     }
     let line = |values: [&str; 4], place: &str| {
         let [insns, share, stack, maps] = values;
+        let [insns, share] = [text::fit(insns, 9), text::fit(share, 7)];
         format!("  {insns:>9}{share:>8}{stack:>7}{maps:>6}  {place}")
     };
     _ = writeln!(out, "{}", style.bold(&line(["insns", "of 1M", "stack", "maps"], "the most expensive, and where")));
@@ -226,26 +227,21 @@ fn summary(table: &Table) -> String {
 #[must_use]
 pub fn verification(verification: &Verification, table: &Table, style: Style) -> String {
     let mut out = String::new();
-    let mut groups: Vec<(&str, String, Vec<String>)> = Vec::new();
+    let mut groups: Vec<(&str, &Breach, Vec<String>)> = Vec::new();
     for found in &verification.findings {
-        // Numbers differ from cell to cell: the first stands for all.
-        let kind = std::mem::discriminant(&found.breach);
-        let same = |(program, _, _): &&mut (&str, String, Vec<String>)| *program == found.program;
-        let last = groups.iter_mut().rev().find(same);
-        let like = |text: &str| {
-            let earlier = verification
-                .findings
-                .iter()
-                .find(|other| other.program == found.program && other.breach.to_string() == text);
-            earlier.is_some_and(|other| std::mem::discriminant(&other.breach) == kind)
-        };
-        match last {
-            Some((_, text, cells)) if like(text) => cells.push(found.cell.clone()),
-            _ => groups.push((&found.program, found.breach.to_string(), vec![found.cell.clone()])),
+        let like_it =
+            |(program, breach, _): &&mut (&str, &Breach, _)| *program == found.program && breach.is_like(&found.breach);
+        match groups.iter_mut().find(like_it) {
+            Some((_, breach, cells)) => {
+                // The worst stands for all.
+                *breach = if found.breach.found() > breach.found() { &found.breach } else { breach };
+                cells.push(found.cell.clone());
+            }
+            None => groups.push((&found.program, &found.breach, vec![found.cell.clone()])),
         }
     }
     for (program, breach, cells) in &groups {
-        let title = format!("{}: {}", text::one_line(program), text::one_line(breach));
+        let title = format!("{}: {}", text::one_line(program), text::one_line(&breach.to_string()));
         finding((outcome::Verdict::Fail, "BUDGET"), &title, cells, table, style, &mut out);
     }
     if !verification.uncovered.is_empty() {

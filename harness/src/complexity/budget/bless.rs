@@ -31,14 +31,11 @@ struct Sample<'a> {
 /// The entries of a new budget: what `table` knows is measured anew, what it does not know stays as it is in `old`. `kernels`
 /// are the matrix's, in its order.
 pub(super) fn entries(old: &Budget, table: &Table, kernels: &[String]) -> Vec<NewEntry> {
-    let sample = |entry: crate::complexity::Entry<'_>| (entry.id.to_string(), entry.cell());
-    let samples: Vec<Sample<'_>> = table
-        .entries()
-        .map(|entry| {
-            let (program, cell) = sample(entry);
-            Sample { program, cell, record: entry.record }
-        })
-        .collect();
+    let samples = table.entries().map(|entry| {
+        let (program, cell) = (entry.id.to_string(), entry.cell());
+        Sample { program, cell, record: entry.record }
+    });
+    let samples: Vec<Sample<'_>> = samples.collect();
     let key_of = |program: &str| old.entry(program).map_or_else(|| globset::escape(program), |entry| entry.key.clone());
     let mut keys: Vec<String> = old.entries.iter().map(|entry| entry.key.clone()).collect();
     for sample in &samples {

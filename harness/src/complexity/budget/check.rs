@@ -84,6 +84,29 @@ pub enum Breach {
     Vanished,
 }
 
+impl Breach {
+    /// Whether it differs in no more than numbers.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ceiling { quantity, ceiling, .. }, Self::Ceiling { quantity: of, ceiling: at, .. }) => {
+                (quantity, ceiling) == (of, at)
+            }
+            (Self::Limit { quantity, .. }, Self::Limit { quantity: of, .. }) => quantity == of,
+            _ => self == other,
+        }
+    }
+
+    /// What the program costs, where that is the matter.
+    #[must_use]
+    pub fn found(&self) -> Option<u64> {
+        match self {
+            Self::Ceiling { found, .. } | Self::Limit { found, .. } => Some(*found),
+            Self::Verdict { .. } | Self::Vanished => None,
+        }
+    }
+}
+
 impl fmt::Display for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
