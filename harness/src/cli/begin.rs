@@ -55,7 +55,13 @@ impl Begin {
 }
 
 /// The record of a run of `plan` in which nothing has happened yet.
-pub(super) fn untouched(plan: &Plan, directory: &RunDirectory, now: Timestamp, globs: &[String], coverage: bool) -> RunOutcome {
+pub(super) fn untouched(
+    plan: &Plan,
+    directory: &RunDirectory,
+    now: Timestamp,
+    globs: &[String],
+    coverage: bool,
+) -> RunOutcome {
     RunOutcome {
         schema: 1,
         id: directory.id().to_owned(),

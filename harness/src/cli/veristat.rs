@@ -62,9 +62,12 @@ pub(super) async fn execute(args: VeristatArgs) -> Result<Ran, Failure> {
     let tests = TestOptions {
         tests: Tests::All,
         only: Vec::new(),
+        once: Vec::new(),
         env: std::collections::BTreeMap::new(),
         deadline: Duration::try_from(project.spec.project.test_timeout).unwrap_or(Duration::MAX),
         expectations: Expectations::default(),
+        capabilities: None,
+        coverage: None,
     };
     let schedule = Schedule::new(run::slots(args.jobs), History::read(&project.runs()));
     let store = archive.store().clone();

@@ -155,7 +155,8 @@ impl Plan {
                 cells.push(Cell { id, position: cells.len(), llvm, included: None, ..first.clone() });
             }
         }
-        let jobs = self.jobs.into_iter().map(|job| Job { llvm: llvm.to_vec(), planned: llvm.to_vec(), ..job }).collect();
+        let jobs =
+            self.jobs.into_iter().map(|job| Job { llvm: llvm.to_vec(), planned: llvm.to_vec(), ..job }).collect();
         let whole = Whole { fingerprint: fingerprint(cells.iter().map(|cell| cell.id.as_str())), cells: cells.len() };
         Self { cells, jobs, shard: self.shard, whole }
     }

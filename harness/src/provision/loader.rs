@@ -77,7 +77,13 @@ impl Provisioner {
         });
         let fingerprint = fingerprint.await.map_err(|error: BundleError| NoBundle::Toolchain(error.to_string()))?;
         let executable = TestExecutable { name: LOADER.into(), file: LOADER.into(), path: loader };
-        let bundle = Rc::new(Bundle { llvm, variant: Variant::Plain, executables: vec![executable], fingerprint });
+        let bundle = Rc::new(Bundle {
+            llvm,
+            variant: Variant::Plain,
+            executables: vec![executable],
+            objects: Vec::new(),
+            fingerprint,
+        });
         let segment = self.bundle_segment(&format!("{arch}-llvm{llvm}"), &bundle.name(), files).await?;
         Ok(BuiltBundle { bundle, segment })
     }

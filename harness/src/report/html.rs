@@ -21,7 +21,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest, Sha256};
 
-pub use self::capabilities::{Capability, Support};
+pub use self::capabilities::Capability;
 pub use self::complexity::{LoadVerdict, Measured};
 pub use self::coverage::{Coverage, CoverageError};
 pub use self::logs::{Excerpt, Logs, wanted as wanted_logs};
@@ -179,7 +179,7 @@ fn header(context: &Context<'_>, html: &mut Html) {
     let cores = text::count(run.host.cores, "core");
     let machine = format!("QEMU {} ({}) on {cores}", run.host.qemu, run.host.accel);
     let took = finding::wall_time(run);
-    let facts = [text::count(tally.tests, "test"), took, machine, format!("begun {:.0}", run.started)];
+    let facts = [tally.tests(), took, machine, format!("begun {:.0}", run.started)];
     html.leaf("p", &[("class", "facts")], &facts.join(" · "));
     html.element("p", &[("class", "facts")], |html| {
         html.text("Run ").leaf("code", &[], &run.id).text(" in ").leaf("code", &[], context.page.directory);

@@ -27,7 +27,7 @@ pub(super) async fn run(
     let record = &context.record;
     let lost = |reason| Loss { verdict: Verdict::Lost, phase: PhaseName::Test, reason, log: None };
     let Some(loader) = bundle.executables.first() else { return Err(lost("the bundle has no loader".into())) };
-    record.listed(cell, objects.iter().map(|object| waiting(loader, object)).collect());
+    record.listed(cell, objects.iter().map(|object| waiting(loader, object)).collect(), 0);
     record.event(&Event::Phase { job: job.to_owned(), phase: PhaseName::Test });
     let started = Instant::now();
     let directory = context.directory.cell(cell, guest.attempt).map_err(|error| lost(error.to_string()))?;
@@ -72,6 +72,7 @@ fn waiting(loader: &TestExecutable, object: &LoadObject) -> TestRecord {
         message: None,
         expected_failure: None,
         log: None,
+        artifacts: Vec::new(),
     }
 }
 

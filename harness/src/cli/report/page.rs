@@ -6,10 +6,13 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Component, Path};
 
 use crate::cli::failure::Failure;
+use crate::complexity::{self, Table, Verdict};
 use crate::project::Project;
 use crate::report;
-use crate::report::html::{Coverage, Excerpt, Logs, Page, Part, render, wanted_logs};
-use crate::run::outcome::RunOutcome;
+use crate::report::html::{
+    Capability, Coverage, Excerpt, LoadVerdict, Logs, Measured, Page, Part, render, wanted_logs,
+};
+use crate::run::outcome::{CellOutcome, RunOutcome};
 
 /// The page's name in the run's directory.
 pub(super) const NAME: &str = "report.html";
@@ -31,11 +34,54 @@ pub(in crate::cli) fn write_page(outcome: &RunOutcome, directory: &Path, page: &
         lies_in_directory,
         logs: &logs,
         coverage: &coverage,
-        complexity: &Part::Absent,
-        capabilities: &Part::Absent,
+        complexity: &complexity(outcome, directory),
+        capabilities: &capabilities(outcome),
     });
     report::replace_file(page, |file| file.write_all(content.as_bytes()))
         .map_err(|error| Failure::Broken(format!("cannot write `{}`: {error}", page.display())))
+}
+
+/// What the BPF programs cost the verifiers, where tests have measured it.
+fn complexity(outcome: &RunOutcome, directory: &Path) -> Part<Vec<Measured>> {
+    let (found, problems) = complexity::collect(directory, outcome);
+    let table = Table::new(outcome, &found);
+    let labels = table.labels();
+    let measured: Vec<_> = table
+        .entries()
+        .map(|entry| Measured {
+            arch: entry.arch,
+            program: labels.get(entry.id).cloned().unwrap_or_default(),
+            kernel: entry.kernel.to_owned(),
+            llvm: entry.llvm,
+            verdict: match entry.record.verdict {
+                Verdict::Ok => LoadVerdict::Loaded,
+                Verdict::Rejected => LoadVerdict::Rejected,
+                Verdict::Skipped => LoadVerdict::Skipped,
+            },
+            insns_processed: entry.record.insns_processed,
+            stack_max: entry.record.stack_max.map(u64::from),
+            reason: entry.record.reason.clone(),
+        })
+        .collect();
+    match problems.first() {
+        Some(problem) if measured.is_empty() => Part::Unreadable(problem.to_string()),
+        _ if measured.is_empty() => Part::Absent,
+        _ => Part::Read(measured),
+    }
+}
+
+/// What the tests found the kernels to be capable of.
+fn capabilities(outcome: &RunOutcome) -> Part<Vec<Capability>> {
+    let of_cell = |cell: &CellOutcome| {
+        let (arch, kernel, llvm) = (cell.arch, cell.kernel.name.clone(), cell.llvm);
+        let found = cell.attempts.last().map(|attempt| attempt.capabilities.clone()).unwrap_or_default();
+        found.into_iter().filter_map(move |capability| {
+            let (kernel, value) = (kernel.clone(), capability.found?);
+            Some(Capability { arch, kernel, llvm, name: capability.name, value })
+        })
+    };
+    let found: Vec<_> = outcome.cells.iter().flat_map(of_cell).collect();
+    if found.is_empty() { Part::Absent } else { Part::Read(found) }
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {

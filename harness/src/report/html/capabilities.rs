@@ -16,39 +16,8 @@ pub struct Capability {
     pub llvm: u32,
     /// What it is, for example `fentry`.
     pub name: String,
-    /// Whether the kernel has it.
-    pub support: Support,
-    /// What the kernel said, or why nobody knows.
-    pub reason: Option<String>,
-}
-
-/// Whether a kernel has a capability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Support {
-    /// It was tried, and works.
-    Yes,
-    /// It could not be tried.
-    Unknown,
-    /// It was tried, and does not work.
-    No,
-}
-
-impl Support {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Yes => "✓ yes",
-            Self::Unknown => "? unknown",
-            Self::No => "✗ no",
-        }
-    }
-
-    fn class(self) -> &'static str {
-        match self {
-            Self::Yes => "all",
-            Self::Unknown => "unknown",
-            Self::No => "never",
-        }
-    }
+    /// What was found, in the words of the test that tried it.
+    pub value: String,
 }
 
 pub(super) fn write(context: &Context<'_>, html: &mut Html) {
@@ -60,7 +29,6 @@ pub(super) fn write(context: &Context<'_>, html: &mut Html) {
             write_arch(arch, &of_arch, html);
         }
     }
-    reasons(tried, html);
 }
 
 fn write_arch(arch: Arch, tried: &[&Capability], html: &mut Html) {
@@ -81,7 +49,7 @@ fn write_arch(arch: Arch, tried: &[&Capability], html: &mut Html) {
                     html.leaf("th", &[("scope", "row")], name);
                     for kernel in &kernels {
                         let here = tried.iter().filter(|tried| tried.name == name && tried.kernel == *kernel);
-                        cell(&here.map(|tried| tried.support).collect::<Vec<_>>(), html);
+                        cell(&here.map(|tried| (tried.llvm, tried.value.as_str())).collect::<Vec<_>>(), html);
                     }
                 });
                 html.line();
@@ -90,38 +58,16 @@ fn write_arch(arch: Arch, tried: &[&Capability], html: &mut Html) {
     });
 }
 
-/// What the kernel's cells found; where they differ, the worst and how many found it.
-fn cell(found: &[Support], html: &mut Html) {
-    let Some(worst) = found.iter().copied().max() else {
+/// What the kernel's cells found; where they differ, each with its LLVM release.
+fn cell(found: &[(u32, &str)], html: &mut Html) {
+    let Some((_, first)) = found.first() else {
         html.leaf("td", &[("class", "void")], "no record");
         return;
     };
-    let count = found.iter().filter(|support| **support == worst).count();
-    let small = if count == found.len() { String::new() } else { format!("{count}/{}", found.len()) };
-    parts::verdict_cell(html, &[("class", worst.class())], worst.text(), None, &small);
-}
-
-/// What was said about each capability that is not there.
-fn reasons(tried: &[Capability], html: &mut Html) {
-    let told = |capability: &&Capability| capability.support != Support::Yes && capability.reason.is_some();
-    let told: Vec<_> = tried.iter().filter(told).collect();
-    if told.is_empty() {
-        return;
+    if found.iter().all(|(_, value)| value == first) {
+        html.leaf("td", &[], first);
+    } else {
+        let each: Vec<_> = found.iter().map(|(llvm, value)| format!("{value} (LLVM {llvm})")).collect();
+        html.leaf("td", &[], &each.join(", "));
     }
-    html.element("details", &[], |html| {
-        html.leaf("summary", &[], "What the kernels said");
-        table(html, "capabilities-reasons", "plain", "Capabilities that are not there, or not known", |html| {
-            parts::heads(html, ["Cell", "Capability", "Has it", "Reason"]);
-            html.element("tbody", &[], |html| {
-                for Capability { arch, kernel, llvm, name, support, reason } in told {
-                    html.element("tr", &[], |html| {
-                        html.leaf("th", &[("scope", "row")], &format!("{arch}/{kernel}/llvm{llvm}"));
-                        html.leaf("td", &[], name).leaf("td", &[], support.text());
-                        html.leaf("td", &[], reason.as_deref().unwrap_or("–"));
-                    });
-                    html.line();
-                }
-            });
-        });
-    });
 }

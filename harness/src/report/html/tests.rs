@@ -250,14 +250,8 @@ fn what_others_say_stays_text() {
         stack_max: None,
         reason: Some(evil.into()),
     };
-    let capability = Capability {
-        arch: Arch::X86_64,
-        kernel: evil.into(),
-        llvm: 22,
-        name: evil.into(),
-        support: Support::No,
-        reason: Some(evil.into()),
-    };
+    let capability =
+        Capability { arch: Arch::X86_64, kernel: evil.into(), llvm: 22, name: evil.into(), value: evil.into() };
     let elements = with(&run, &logs, &Part::Read(coverage), &Part::Read(vec![measured]), &Part::Read(vec![capability]));
     assert!(!elements.iter().any(|element| element.name == "img"));
     for section in SECTIONS.map(|(id, ..)| id).into_iter().filter(|id| *id != "times") {
@@ -330,26 +324,24 @@ fn what_is_missing_is_never_zero() {
     assert_eq!(phases, ["1", "4.20", "–", "–", "2.10", "0.40", "0.10", "1.60", "–", ""]);
 }
 
-/// Check that capabilities stand by kernel, the worst of their cells first.
+/// Check that capabilities stand by kernel, once where its cells agree.
 #[test]
 fn capabilities_stand_by_kernel() {
-    let capability = |kernel: &str, llvm, support| Capability {
+    let capability = |kernel: &str, llvm, value: &str| Capability {
         arch: Arch::Aarch64,
         kernel: kernel.into(),
         llvm,
-        name: "fentry".into(),
-        support,
-        reason: (support == Support::No).then(|| "EINVAL".into()),
+        name: "execve".into(),
+        value: value.into(),
     };
     let tried = vec![
-        capability("5.10", 21, Support::No),
-        capability("5.10", 22, Support::No),
-        capability("6.12", 21, Support::Yes),
-        capability("6.12", 22, Support::Unknown),
+        capability("5.10", 21, "kprobe"),
+        capability("5.10", 22, "kprobe"),
+        capability("6.12", 21, "fentry"),
+        capability("6.12", 22, "absent"),
     ];
     let elements = with(&fixture::one_cell(), &Logs::new(), &Part::Absent, &Part::Absent, &Part::Read(tried));
-    assert_eq!(row(&elements, "capabilities-aarch64", "fentry"), ["✗ no", "? unknown 1/2"]);
-    assert_eq!(row(&elements, "capabilities-reasons", "aarch64/5.10/llvm22"), ["fentry", "✗ no", "EINVAL"]);
+    assert_eq!(row(&elements, "capabilities-aarch64", "execve"), ["kprobe", "fentry (LLVM 21), absent (LLVM 22)"]);
 }
 
 /// Check that the one script that may run is the page's own, and that nothing may be asked for.

@@ -105,19 +105,12 @@ fn capabilities(run: &RunOutcome) -> Vec<Capability> {
     let of_cell = |cell: &CellOutcome| {
         let (arch, kernel, llvm) = (cell.arch, cell.kernel.name.clone(), cell.llvm);
         ["fentry", "kprobe.multi", "ringbuf"].map(|name| {
-            let (support, reason) = match (name, kernel.as_str()) {
-                ("kprobe.multi", "5.10") => (Support::No, Some("EINVAL: link_create")),
-                ("fentry", _) if arch == Arch::Riscv64 => (Support::Unknown, Some("BTF was not there")),
-                _ => (Support::Yes, None),
+            let value = match (name, kernel.as_str()) {
+                ("kprobe.multi", "5.10") => "absent: EINVAL: link_create",
+                ("fentry", _) if arch == Arch::Riscv64 => "unknown: BTF was not there",
+                _ => "yes",
             };
-            Capability {
-                arch,
-                kernel: kernel.clone(),
-                llvm,
-                name: name.into(),
-                support,
-                reason: reason.map(Into::into),
-            }
+            Capability { arch, kernel: kernel.clone(), llvm, name: name.into(), value: value.into() }
         })
     };
     run.cells.iter().filter(|cell| !cell.attempts.is_empty()).flat_map(of_cell).collect()
