@@ -139,7 +139,14 @@ impl SkeletonBuilder {
     /// Without a source yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { source: PathBuf::new(), clang: "clang".into(), clang_args: Vec::new(), repository: None, coverage: None }
+        Self {
+            source: PathBuf::new(),
+            clang: "clang".into(),
+            clang_args: Vec::new(),
+            repository: None,
+            coverage: None,
+            engine: None,
+        }
     }
 
     /// The source, `<name>.bpf.c`.

@@ -49,7 +49,7 @@ fn a_run_is_merged() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(printed.contains("only on 6.1 (x86_64; 1 cell): 18\n"), "{printed}");
     let lcov = fs::read_to_string(run.path().join("coverage/ebpf.lcov")).unwrap();
-    assert!(lcov.contains(&format!("SF:{SOURCE}\n")) && lcov.contains("DA:28,4\n"), "{lcov}");
+    assert!(lcov.contains(&format!("SF:{SOURCE}\n")) && lcov.contains("DA:29,4\n"), "{lcov}");
     assert!(run.path().join("coverage/html/probe/index.html").is_file());
     let lines: serde_json::Value =
         serde_json::from_slice(&fs::read(run.path().join("coverage/lines.json")).unwrap()).unwrap();

@@ -27,7 +27,8 @@ pub(super) fn build(
     let mode = Mode::Counters;
     let pipeline = Pipeline::new().source(source).output_dir(&output).clang(compiler.clang());
     let InstrumentedBuild { instrumented_obj, coverage_obj } = pipeline
-        .clang_args(compiler.args(mode))
+        // It asks for an object and for text at once, which must not be an error.
+        .clang_args(compiler.args(mode).chain(["-Wno-unused-command-line-argument".into()]))
         .run()
         .map_err(|error| BuildError::Pass { source_path: source.to_owned(), message: error.to_string() })?;
     let raw = fs::read(&coverage_obj).map_err(BuildError::file("read", &coverage_obj))?;
