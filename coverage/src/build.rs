@@ -4,6 +4,9 @@
 //! Environment:
 //! - `BPF_COVERAGE=1` turns coverage on. Everything else, and its absence, turns it off.
 //! - `BPF_COVERAGE_OBJECTS` names a directory into which the objects go that `llvm-cov` needs, as `<name>-<hash>.o`.
+//! - `BPF_COVERAGE_ENGINE` is `clang` (the default) or `bpfcov`. The latter is the LLVM pass of the crate of that name: it
+//!   needs the feature `bpfcov`, `LLVM_CONFIG` while that is compiled, and `opt` and `llc` (or the variables `OPT` and
+//!   `LLC`) of clang's release. It has no single bytes, and compiles for the CPU that llc chooses.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -13,11 +16,13 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+#[cfg(feature = "bpfcov")]
+mod bpfcov;
 mod compile;
 mod skeleton;
 mod variant;
 
-use crate::{ElfError, repository_around};
+use crate::{ElfError, Engine, repository_around};
 use compile::Compiler;
 use variant::Built;
 
@@ -29,6 +34,7 @@ pub struct SkeletonBuilder {
     clang_args: Vec<OsString>,
     repository: Option<PathBuf>,
     coverage: Option<bool>,
+    engine: Option<Engine>,
 }
 
 /// Why there is no skeleton.
@@ -77,6 +83,22 @@ pub enum BuildError {
         /// How that one counts.
         mode: &'static str,
     },
+    /// An engine that does not exist.
+    #[error("`BPF_COVERAGE_ENGINE` is `{0}`, expected `clang` or `bpfcov`")]
+    Engine(String),
+    /// The engine is not compiled in.
+    #[error(
+        "the engine `bpfcov` is not compiled in\n  hint: add the feature `bpfcov` to the build dependency `bpf-coverage`"
+    )]
+    NoBpfcov,
+    /// The LLVM pass failed.
+    #[error("bpfcov cannot instrument `{}`: {message}", source_path.display())]
+    Pass {
+        /// What was compiled.
+        source_path: PathBuf,
+        /// What it said.
+        message: String,
+    },
     /// libbpf-cargo generates something else than this crate knows.
     #[error(
         "libbpf-cargo's skeleton is not as this release of bpf-coverage expects: found `{marker}` {found} times, expected {expected}"
@@ -117,7 +139,14 @@ impl SkeletonBuilder {
     /// Without a source yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { source: PathBuf::new(), clang: "clang".into(), clang_args: Vec::new(), repository: None, coverage: None }
+        Self {
+            source: PathBuf::new(),
+            clang: "clang".into(),
+            clang_args: Vec::new(),
+            repository: None,
+            coverage: None,
+            engine: None,
+        }
     }
 
     /// The source, `<name>.bpf.c`.
@@ -155,6 +184,12 @@ impl SkeletonBuilder {
         self
     }
 
+    /// What instruments. Default: as `BPF_COVERAGE_ENGINE` says, else clang.
+    pub fn engine(&mut self, engine: Engine) -> &mut Self {
+        self.engine = Some(engine);
+        self
+    }
+
     /// Compiles the source, and writes the skeleton to `output`.
     ///
     /// # Errors
@@ -188,7 +223,16 @@ impl SkeletonBuilder {
         };
         let compiler = Compiler::new(&self.clang, &self.clang_args, &repository, directory)?;
         let plain = fs::read(plain).map_err(BuildError::file("read", plain))?;
-        compiler.modes().map(|mode| Built::new(&compiler, &self.source, name, mode, &plain, directory)).collect()
+        match self.engine.map_or_else(engine, Ok)? {
+            Engine::Clang => compiler
+                .modes()
+                .map(|mode| Built::new(&compiler, &self.source, name, mode, &plain, directory))
+                .collect(),
+            #[cfg(feature = "bpfcov")]
+            Engine::Bpfcov => Ok(vec![bpfcov::build(&compiler, &self.source, name, &plain, directory)?]),
+            #[cfg(not(feature = "bpfcov"))]
+            Engine::Bpfcov => Err(BuildError::NoBpfcov),
+        }
     }
 
     /// As libbpf-cargo has it, for which the name ends with the first dot.
@@ -199,8 +243,15 @@ impl SkeletonBuilder {
     }
 }
 
+fn engine() -> Result<Engine, BuildError> {
+    let Some(name) = env::var_os("BPF_COVERAGE_ENGINE") else { return Ok(Engine::Clang) };
+    let known = [Engine::Clang, Engine::Bpfcov].into_iter().find(|engine| name == engine.name());
+    known.ok_or_else(|| BuildError::Engine(name.to_string_lossy().into_owned()))
+}
+
 #[expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
 fn rerun_if_changed() {
     println!("cargo:rerun-if-env-changed=BPF_COVERAGE");
+    println!("cargo:rerun-if-env-changed=BPF_COVERAGE_ENGINE");
     println!("cargo:rerun-if-env-changed=BPF_COVERAGE_OBJECTS");
 }

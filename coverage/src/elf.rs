@@ -17,6 +17,8 @@ mod names;
 #[cfg(feature = "build")]
 mod patch;
 
+#[cfg(feature = "bpfcov")]
+pub(crate) use self::globals::check_counters;
 #[cfg(feature = "build")]
 pub(crate) use self::globals::globals;
 #[cfg(feature = "build")]
@@ -71,7 +73,7 @@ struct Place {
 }
 
 /// What the counters of `raw` belong to.
-#[cfg(feature = "export")]
+#[cfg(any(feature = "export", feature = "bpfcov"))]
 pub(crate) fn inspect(raw: &[u8], mode: Mode) -> Result<Vec<Counted>, ElfError> {
     let readable = without_opaque_types(raw)?;
     let elf = read(&readable)?;

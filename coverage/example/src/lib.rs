@@ -54,7 +54,6 @@ impl Probe {
     }
 
     /// What is counted.
-    #[must_use]
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
     }

@@ -13,6 +13,10 @@
 pub mod probe {
     include!(concat!(env!("OUT_DIR"), "/probe.skel.rs"));
 }
+#[cfg(feature = "bpfcov")]
+pub mod probe_bpfcov {
+    include!(concat!(env!("OUT_DIR"), "/probe_bpfcov.skel.rs"));
+}
 pub mod refuses_both {
     include!(concat!(env!("OUT_DIR"), "/refuses_both.skel.rs"));
 }

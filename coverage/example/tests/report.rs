@@ -226,3 +226,44 @@ fn whole_way() {
     exporter.html(&raw_object(0), &profiles, &html).unwrap();
     assert!(html.join("index.html").is_file());
 }
+
+/// Check that the second engine gives the same lcov for the same program and the same runs.
+#[cfg(feature = "bpfcov")]
+#[test]
+#[ignore = "root: loads BPF programs"]
+#[serial]
+fn both_engines() {
+    use bpf_coverage::collect;
+    use bpf_coverage_example::place;
+    use bpf_coverage_example::skeleton::probe_bpfcov;
+    use libbpf_rs::ProgramInput;
+    use libbpf_rs::skel::{OpenSkel, SkelBuilder};
+
+    let Some(exporter) = exporter() else { return };
+    let values = [0_u64, 5, 500];
+    let clang = TempDir::new().unwrap();
+    let probe = Probe::load_into(Some(clang.path().into()), false).unwrap();
+    for value in values {
+        probe.run(value).unwrap();
+    }
+    drop(probe);
+    let bpfcov = TempDir::new().unwrap();
+    let loaded = collect::load_into(Some(bpfcov.path().into()), &probe_bpfcov::COVERAGE, || {
+        probe_bpfcov::ProbeSkelBuilder::default().open(place())?.load()
+    });
+    let (skel, coverage) = loaded.unwrap();
+    assert_eq!(coverage.outcome(), Some(collect::Outcome::Counters));
+    for value in values {
+        let input = ProgramInput { context_in: Some(&mut value.to_ne_bytes()), ..Default::default() };
+        skel.progs.probe.test_run(input).unwrap();
+    }
+    drop((skel, coverage));
+    let report = |object: &Path, directory: &Path| {
+        let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        let profiles: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|it| it == "proftext")).collect();
+        exporter.bpf(object, &profiles).unwrap()
+    };
+    let of_clang = report(&raw_object(0), clang.path());
+    assert_eq!(of_clang, report(&Path::new(OBJECTS).join("bpfcov/probe.bpf.obj"), bpfcov.path()));
+    assert_eq!(count_of(&of_clang, "probe.bpf.c", "runs++"), 3);
+}

@@ -49,14 +49,25 @@ impl Compiler {
         [Mode::Counters, Mode::SingleByte].into_iter().filter(move |mode| *mode == Mode::Counters || has_single_byte)
     }
 
+    /// The compiler.
+    #[cfg(feature = "bpfcov")]
+    pub(super) fn clang(&self) -> &Path {
+        &self.clang
+    }
+
+    /// All arguments but the files.
+    pub(super) fn args(&self, mode: Mode) -> impl Iterator<Item = OsString> {
+        let of_mode: &[&str] = match mode {
+            Mode::Counters => &["-D__BPF_COVERAGE__=1"],
+            Mode::SingleByte => &["-D__BPF_COVERAGE__=2", "-mllvm", "-enable-single-byte-coverage=true"],
+        };
+        self.args.iter().cloned().chain(of_mode.iter().map(OsString::from))
+    }
+
     /// Compiles `source` to `object`.
     pub(super) fn compile(&self, source: &Path, mode: Mode, object: &Path) -> Result<(), BuildError> {
         let mut command = Command::new(&self.clang);
-        command.args(&self.args);
-        match mode {
-            Mode::Counters => command.arg("-D__BPF_COVERAGE__=1"),
-            Mode::SingleByte => command.args(["-D__BPF_COVERAGE__=2", "-mllvm", "-enable-single-byte-coverage=true"]),
-        };
+        command.args(self.args(mode));
         command.arg("-c").arg(source).arg("-o").arg(object);
         let Output { status, stderr, .. } =
             command.output().map_err(BuildError::file("run the compiler", &self.clang))?;

@@ -47,7 +47,7 @@ impl Built {
 
 /// Puts the object where reports look for it.
 #[expect(clippy::print_stdout, reason = "how a build script talks to cargo")]
-fn keep(raw: &[u8], name: &str, hash: &str) -> Result<(), BuildError> {
+pub(super) fn keep(raw: &[u8], name: &str, hash: &str) -> Result<(), BuildError> {
     let Some(directory) = env::var_os("BPF_COVERAGE_OBJECTS").filter(|directory| !directory.is_empty()) else {
         return Ok(());
     };
@@ -60,7 +60,7 @@ fn keep(raw: &[u8], name: &str, hash: &str) -> Result<(), BuildError> {
 }
 
 /// The skeleton's types say where the globals are: they must be in the same places in both objects.
-fn check_globals(
+pub(super) fn check_globals(
     plain: &[u8],
     instrumented: &[u8],
     mode: Mode,

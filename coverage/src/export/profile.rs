@@ -65,11 +65,12 @@ fn parse(text: &str) -> Result<Profile, (usize, String)> {
         }
         let mut number = |what: &str| {
             let (at, line) = lines.next().ok_or_else(|| (end, format!("cut short in `{name}`: expected {what}")))?;
-            line.parse::<u64>().map_err(|_| (at, format!("expected {what} of `{name}`, found `{line}`")))
+            line.parse::<u64>().ok().ok_or_else(|| (at, format!("expected {what} of `{name}`, found `{line}`")))
         };
         let hash = number("the hash")?;
-        let counters =
-            u32::try_from(number("the number of counters")?).map_err(|_| (end, "too many counters".to_owned()))?;
+        let counters = u32::try_from(number("the number of counters")?)
+            .ok()
+            .ok_or_else(|| (end, "too many counters".to_owned()))?;
         for _ in 0..counters {
             number("a counter")?;
         }

@@ -23,6 +23,9 @@ pub(super) async fn coverage(args: CoverageArgs) -> Result<u8, Failure> {
     let run = run.parent().map(Path::to_owned).unwrap_or_default();
     // Before anything is fetched.
     let cells = coverage::scan(&run).map_err(coverage::CoverageError::from)?;
+    if cells.is_empty() {
+        return Err(coverage::CoverageError::Nothing(run).into());
+    }
     let compiled = cells.iter().filter_map(|files| files.cell.rsplit_once("/llvm")?.1.parse().ok());
     let newest = compiled.chain(workshop.project.spec.llvm_versions()).max();
     let newest = newest.ok_or_else(|| Failure::Usage("the matrix has no LLVM".into()))?;

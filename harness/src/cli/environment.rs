@@ -8,6 +8,7 @@ use super::screen::Screen;
 use super::workshop::Workshop;
 use crate::matrix::Arch;
 use crate::process::Command;
+use crate::provision::coverage_tools;
 
 pub(super) async fn exec(args: ExecArgs) -> Result<u8, Failure> {
     let workshop = Workshop::open(args.matrix.matrix.as_deref(), Screen::new(false))?;
@@ -27,7 +28,9 @@ pub(super) async fn exec(args: ExecArgs) -> Result<u8, Failure> {
     let toolchain = workshop.toolchain(host, llvm).await?;
     // OK because clap demands a command.
     let Some((program, rest)) = args.command.split_first() else { return Ok(2) };
+    let tools = coverage_tools(&workshop.archive, spec, llvm).await?;
     let mut command = Command::new(program).args(rest).inherit();
+    command = command.env("LLVM_COV", tools.llvm_cov).env("LLVM_PROFDATA", tools.llvm_profdata);
     for (key, value) in toolchain.env() {
         command = command.env(key, value);
     }
