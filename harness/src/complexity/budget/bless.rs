@@ -224,8 +224,8 @@ impl Group {
             (&Ceiling::Loads { insns: a, stack: x }, &Ceiling::Loads { insns: b, stack: y })
                 if self.measured && other.measured && x.is_some() == y.is_some() =>
             {
-                let close =
-                    10 * a.min(b) >= 9 * a.max(b) && x.unwrap_or_default().abs_diff(y.unwrap_or_default()) <= 32;
+                let close = (a.abs_diff(b) <= 200 || 10 * a.min(b) >= 9 * a.max(b))
+                    && x.unwrap_or_default().abs_diff(y.unwrap_or_default()) <= 32;
                 close.then_some(Ceiling::Loads { insns: a.max(b), stack: x.max(y) })?
             }
             _ => return None,
