@@ -156,7 +156,8 @@ impl<'a> Lines<'a> {
             let every = self.samples.iter().filter(here).count() == apart.iter().filter(here).count();
             let key = format!("{home}/{}", if every { "*" } else { llvm });
             let (verdict, reason) = (sample.record.verdict, why(sample.record));
-            match lines.iter_mut().find(|(other, because, _)| (*other, because.as_str()) == (verdict, reason.as_str())) {
+            match lines.iter_mut().find(|(other, because, _)| (*other, because.as_str()) == (verdict, reason.as_str()))
+            {
                 Some((_, _, keys)) => _ = keys.insert(key),
                 None => lines.push((verdict, reason, BTreeSet::from([key]))),
             }
