@@ -91,10 +91,13 @@ fn kind(program: NonNull<libbpf_sys::bpf_program>) -> Option<String> {
 }
 
 fn attach(program: NonNull<libbpf_sys::bpf_program>) -> Option<String> {
-    // SAFETY: the caller's program lives; any number may be asked for.
+    // SAFETY: the caller's program lives.
     let attach = unsafe { libbpf_sys::bpf_program__expected_attach_type(program.as_ptr()) };
     // 0 is what every program has that attaches in no particular way, and also a way of its own, that of cgroup_skb.
-    let named = || name(unsafe { libbpf_sys::libbpf_bpf_attach_type_str(attach) });
+    let named = || {
+        // SAFETY: any number may be asked for.
+        name(unsafe { libbpf_sys::libbpf_bpf_attach_type_str(attach) })
+    };
     (attach != 0).then(named).flatten()
 }
 

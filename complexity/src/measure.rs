@@ -69,7 +69,7 @@ fn one(case: &Case<'_>) -> (Record, String) {
         |verdict, reason: String| Record { reason: Some(reason), ..Record::bare(&case.name, &case.program, verdict) };
     let loaded = match load(case, LOG_STATISTICS, STATISTICS_BYTES) {
         Ok(loaded) => loaded,
-        Err(error) => return (bare(Verdict::Skipped, one_line(&error.to_string())), String::new()),
+        Err(error) => return (bare(Verdict::Skipped, one_line(error.to_string())), String::new()),
     };
     let Some(errno) = loaded.errno else {
         let record = taken(&bare(Verdict::Ok, String::new()), &loaded);

@@ -33,22 +33,24 @@ pub(super) fn complexity(args: &ComplexityArgs) -> Result<u8, Failure> {
         bless(&project, &table)?;
         return Ok(unread);
     }
+    // Everything is read before anything is printed.
+    let before = args.diff.as_ref().map(|before| Ok::<_, Failure>((before, other_table(before)?))).transpose()?;
+    // A run from elsewhere can be looked at without a project.
+    let project = Project::load(args.matrix.as_deref()).ok();
+    let verification = project.map(|project| verify(&project, &table)).transpose()?;
     if args.json {
         super::print(&json(&Export::new(&outcome.id, &table))?)?;
     } else {
         super::print(&render::render(&table, style))?;
     }
     let mut code = unread;
-    if let Some(before) = &args.diff {
-        let other = other_table(before)?;
+    if let Some((before, other)) = before {
         let thresholds = Thresholds { percent: args.max_percent, insns: args.max_insns };
         let diff = Diff::new(&other, &table, thresholds);
         say(args.json, &render::diff(&diff, &before.display().to_string(), &table, style))?;
         code = if diff.is_worse() { BROKEN } else { code };
     }
-    // A run from elsewhere can be looked at without a project.
-    if let Some(verification) = Project::load(args.matrix.as_deref()).ok().map(|project| verify(&project, &table)) {
-        let verification = verification?;
+    if let Some(verification) = verification {
         say(args.json, &render::verification(&verification, &table, style))?;
         code = if verification.findings.is_empty() { code } else { BROKEN };
     }

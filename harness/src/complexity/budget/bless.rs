@@ -156,7 +156,8 @@ impl<'a> Lines<'a> {
             let every = self.samples.iter().filter(here).count() == apart.iter().filter(here).count();
             let key = format!("{home}/{}", if every { "*" } else { llvm });
             let (verdict, reason) = (sample.record.verdict, why(sample.record));
-            match lines.iter_mut().find(|(other, because, _)| (*other, &*because) == (verdict, &reason)) {
+            match lines.iter_mut().find(|(other, because, _)| (*other, because.as_str()) == (verdict, reason.as_str()))
+            {
                 Some((_, _, keys)) => _ = keys.insert(key),
                 None => lines.push((verdict, reason, BTreeSet::from([key]))),
             }
@@ -224,8 +225,8 @@ impl Group {
             (&Ceiling::Loads { insns: a, stack: x }, &Ceiling::Loads { insns: b, stack: y })
                 if self.measured && other.measured && x.is_some() == y.is_some() =>
             {
-                let close =
-                    10 * a.min(b) >= 9 * a.max(b) && x.unwrap_or_default().abs_diff(y.unwrap_or_default()) <= 32;
+                let close = (a.abs_diff(b) <= 200 || 10 * a.min(b) >= 9 * a.max(b))
+                    && x.unwrap_or_default().abs_diff(y.unwrap_or_default()) <= 32;
                 close.then_some(Ceiling::Loads { insns: a.max(b), stack: x.max(y) })?
             }
             _ => return None,
