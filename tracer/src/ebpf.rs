@@ -256,6 +256,9 @@ fn lock(assembler: &Mutex<Assembler>) -> MutexGuard<'_, Assembler> {
 }
 
 /// Starts a trace by eBPF.
-pub(crate) fn start(_target: &crate::options::Target, _options: &crate::options::Options) -> Result<crate::running::Running> {
+pub(crate) fn start(
+    _target: &crate::options::Target,
+    _options: &crate::options::Options,
+) -> Result<crate::running::Running> {
     Err(Error::new(ErrorKind::Unsupported, "the eBPF backend is not joined yet"))
 }

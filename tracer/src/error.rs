@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Spawn,
     /// Another system call failed.
     Io,
+    /// A bug of this crate.
+    Bug,
 }
 
 /// An error with what was being done, its cause, and where known a way out.

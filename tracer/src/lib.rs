@@ -28,15 +28,21 @@
 
 mod assemble;
 pub mod cli;
+mod clock;
 mod ebpf;
 mod error;
 pub mod event;
+mod filter;
 mod first_light;
+mod lineage;
 pub mod options;
 mod ptrace;
 mod render;
 mod running;
+#[cfg(test)]
+mod sample;
 mod skeleton;
+pub mod trace;
 
 pub use ebpf::{Builder, Scope, Summary, Tracer};
 pub use error::{Error, ErrorKind, Result};
