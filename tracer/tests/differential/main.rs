@@ -5,4 +5,5 @@
 mod cases;
 mod compare;
 mod facts;
+mod storm;
 mod workload;

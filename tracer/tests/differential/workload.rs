@@ -14,9 +14,13 @@ use std::{env, fs, io, ptr};
 use nix::libc;
 
 use crate::facts::{self, Ended, Facts, Line, NOT_APPLICABLE, Said};
+use crate::{cases, storm};
 
-/// What this process is: `end` or the file that the workload writes to.
+/// What this process is: [`END`], or the file that the workload writes to.
 pub(crate) const WORKLOAD: &str = "TRACER_WORKLOAD";
+
+/// Which workload: `cases`, or `storm` or `kill` and a number of processes.
+pub(crate) const KIND: &str = "TRACER_WORKLOAD_KIND";
 
 /// A process that ends at once: what the workload executes.
 pub(crate) const END: &str = "end";
@@ -28,8 +32,16 @@ static BEFORE_MAIN: extern "C" fn() = before_main;
 
 extern "C" fn before_main() {
     let Some(what) = env::var_os(WORKLOAD) else { return };
-    if what != END {
-        crate::cases::run(Path::new(&what));
+    let said = Path::new(&what);
+    let kind = env::var(KIND).unwrap_or_default();
+    let (kind, count) = kind.split_once(' ').unwrap_or((&kind, "0"));
+    let count = count.parse().expect("a number");
+    let teller = Teller { said, case: kind };
+    match kind {
+        _ if what == END => {}
+        "storm" => storm::storm(teller, count),
+        "kill" => storm::kill(teller, count),
+        _ => cases::run(said),
     }
     end(0);
 }
@@ -121,14 +133,13 @@ impl Teller<'_> {
 
     /// Runs `child` in a child process and says how that ended.
     pub(crate) fn child(&self, child: impl FnOnce()) {
-        // SAFETY: this process has one thread, so nothing is locked in the child.
-        let pid = unsafe { libc::fork() };
-        assert!(pid >= 0, "cannot fork: {}", io::Error::last_os_error());
-        if pid == 0 {
-            child();
-            end(NOT_EXECUTED);
-        }
+        let pid = fork(child);
         self.await_child(pid);
+    }
+
+    /// Waits for some child and says how it ended.
+    pub(crate) fn await_any(&self) {
+        self.await_child(-1);
     }
 
     /// Waits for a child and says how it ended.
@@ -136,14 +147,34 @@ impl Teller<'_> {
         let mut status = 0;
         // SAFETY: `status` is writable.
         let ended = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-        assert_eq!(ended, pid, "cannot wait: {}", io::Error::last_os_error());
+        assert!(ended > 0, "cannot wait: {}", io::Error::last_os_error());
         let end = if libc::WIFSIGNALED(status) {
             format!("signal {}", libc::WTERMSIG(status))
         } else {
             format!("code {}", libc::WEXITSTATUS(status))
         };
-        self.say(&Line::Ended(Ended { tgid: pid as u32, end }));
+        self.say(&Line::Ended(Ended { tgid: ended as u32, end }));
     }
+}
+
+/// Runs `child` in a child process, which ends with it.
+pub(crate) fn fork(child: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: this process has one thread, so nothing is locked in the child.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "cannot fork: {}", io::Error::last_os_error());
+    if pid == 0 {
+        child();
+        end(NOT_EXECUTED);
+    }
+    pid
+}
+
+/// Executes this executable as a process that ends at once, without a word.
+pub(crate) fn become_end() {
+    let env = [CString::new(format!("{WORKLOAD}={END}")).expect("no NUL")];
+    let argv = [c"end".as_ptr(), ptr::null()];
+    // SAFETY: the strings live, the arrays end with null.
+    unsafe { libc::execve(c"/proc/self/exe".as_ptr(), argv.as_ptr(), pointers(&env).as_ptr()) };
 }
 
 /// An address at which nothing is mapped.
