@@ -57,17 +57,19 @@ pub(super) fn run(job: Job) -> Result<ExitCode> {
     out.write(true, |out| format.end(out, &about, ended.as_ref().ok()))?;
     let summary = ended?;
     report(&summary, with_command);
-    if signals.terminated() {
-        return Ok(ExitCode::from(128 + SIGTERM as u8));
-    }
-    Ok(summary.status.map_or(ExitCode::from(u8::from(with_command)), exit_code))
+    Ok(match summary.status {
+        Some(status) => exit_code(status),
+        None if with_command && signals.terminated() => ExitCode::from(128 + SIGTERM as u8),
+        // The command goes on, and nobody knows what will become of it.
+        None => ExitCode::from(u8::from(with_command)),
+    })
 }
 
 fn write(mut trace: Trace, format: &mut dyn Format, out: &mut Out, about: &About) -> Result<Summary> {
     let live = format.is_live();
     out.write(live, |out| format.begin(out, about))?;
     // A command goes on, and is waited for, also when nobody reads about it any more.
-    while about.command.len() > 0 || !out.is_closed() {
+    while !about.command.is_empty() || !out.is_closed() {
         let Some(event) = trace.next() else { break };
         out.write(live, |out| format.event(out, about, &event))?;
     }

@@ -14,10 +14,12 @@ use crate::trace::Stopper;
 
 /// The signals that end a trace in order; a second one ends the tracer at once.
 ///
-/// With a command, SIGINT is left to it: the terminal sends it to both, and the trace ends when the command does.
+/// With a command, both are for it, and the trace ends when it does: SIGTERM is passed on, SIGINT comes to both from the
+/// terminal.
 #[derive(Debug)]
 pub(super) struct Signals {
     pipe: UnixStream,
+    with_command: bool,
     terminated: Arc<AtomicBool>,
 }
 
@@ -37,15 +39,19 @@ impl Signals {
             ends(SIGINT, &writer, &Arc::new(AtomicBool::new(false)))?;
         }
         ends(SIGTERM, &writer, &terminated)?;
-        Ok(Self { pipe, terminated })
+        Ok(Self { pipe, with_command, terminated })
     }
 
     /// Ends the trace when a signal comes.
     pub(super) fn end(&self, stopper: Stopper) -> Result<()> {
         let mut pipe = self.pipe.try_clone().map_err(|err| Error::io("cannot copy the pipe for signals", err))?;
+        let with_command = self.with_command;
         let wait = move || {
             // The writers live as long as the process, so this returns with a signal.
             if pipe.read(&mut [0]).is_ok_and(|bytes| bytes > 0) {
+                if with_command && stopper.signal_command(SIGTERM) {
+                    return;
+                }
                 stopper.stop();
             }
         };
