@@ -88,7 +88,11 @@ enum Tracees {
 
 /// The tracer's thread, from beginning to end. It says that it is ready when it is attached.
 fn trace(
-    what: &Tracees, filtered: bool, options: &Options, sink: SyncSender<Observed>, ready: &Sender<Option<Report>>,
+    what: &Tracees,
+    filtered: bool,
+    options: &Options,
+    sink: SyncSender<Observed>,
+    ready: &Sender<Option<Report>>,
     told: &Arc<EventFd>,
 ) -> Result<Ended> {
     let waker = Waker::new(told).map_err(|err| Error::io("cannot fork", err))?;

@@ -31,12 +31,10 @@ pub(super) const ABIS: &[AbiSpec] = &[
 ];
 /// All that there are, the native one first.
 #[cfg(target_arch = "aarch64")]
-pub(super) const ABIS: &[AbiSpec] =
-    &[abi(Abi::Native, 0xc000_00b7, 221, 281), abi(Abi::Compat, 0x4000_0028, 11, 387)];
+pub(super) const ABIS: &[AbiSpec] = &[abi(Abi::Native, 0xc000_00b7, 221, 281), abi(Abi::Compat, 0x4000_0028, 11, 387)];
 /// All that there are, the native one first.
 #[cfg(target_arch = "riscv64")]
-pub(super) const ABIS: &[AbiSpec] =
-    &[abi(Abi::Native, 0xc000_00f3, 221, 281), abi(Abi::Compat, 0x4000_00f3, 221, 281)];
+pub(super) const ABIS: &[AbiSpec] = &[abi(Abi::Native, 0xc000_00f3, 221, 281), abi(Abi::Compat, 0x4000_00f3, 221, 281)];
 
 /// A call of execve or execveat, with where its arguments are in the caller's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

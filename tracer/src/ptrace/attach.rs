@@ -67,7 +67,8 @@ fn threads(engine: &mut Engine, pid: u32) -> Result<usize> {
     let mut count = 0;
     let mut refusal = None;
     for entry in listed {
-        let name = entry.map_err(|err| Error::io(format!("cannot list the threads of process {pid}"), err))?.file_name();
+        let name =
+            entry.map_err(|err| Error::io(format!("cannot list the threads of process {pid}"), err))?.file_name();
         let Some(tid) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
         if engine.has(tid) {
             continue;
@@ -102,7 +103,9 @@ fn refused(pid: u32, errno: Errno) -> Error {
 fn hint() -> &'static str {
     let yama = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope").unwrap_or_default();
     match yama.trim() {
-        "1" => "another tracer, another user's process, or Yama: run it as root, or set /proc/sys/kernel/yama/ptrace_scope to 0",
+        "1" => {
+            "another tracer, another user's process, or Yama: run it as root, or set /proc/sys/kernel/yama/ptrace_scope to 0"
+        }
         "2" => "Yama allows only CAP_SYS_PTRACE (kernel.yama.ptrace_scope is 2): run it as root",
         "3" => "Yama forbids it until the next boot (kernel.yama.ptrace_scope is 3)",
         _ => "it is another user's, or has another tracer: run it as root, or with CAP_SYS_PTRACE",

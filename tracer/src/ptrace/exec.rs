@@ -175,7 +175,9 @@ fn split(bytes: &[u8], cut: Option<Cut>) -> List<Vec<u8>> {
 /// caller's first argument by the interpreter, its argument if it has one, and the path, for each level of `#!`; an argv
 /// without any argument becomes one of an empty one (Linux 5.18).
 fn split_interpreter(
-    args: Field<List<Vec<u8>>>, argc: Field<usize>, argv0: Field<Option<Vec<u8>>>,
+    args: Field<List<Vec<u8>>>,
+    argc: Field<usize>,
+    argv0: Field<Option<Vec<u8>>>,
 ) -> (Field<List<Vec<u8>>>, Field<Vec<Vec<u8>>>) {
     let mut args = match args {
         Ok(args) => args,

@@ -87,7 +87,11 @@ impl Command {
     }
 
     fn child(
-        &self, ready: &OwnedFd, failed: &OwnedFd, argv: &[*const libc::c_char], envp: &[*const libc::c_char],
+        &self,
+        ready: &OwnedFd,
+        failed: &OwnedFd,
+        argv: &[*const libc::c_char],
+        envp: &[*const libc::c_char],
     ) -> ! {
         let (step, errno) = match self.become_the_command(ready, argv, envp) {
             Ok(never) => match never {},
@@ -103,7 +107,10 @@ impl Command {
     }
 
     fn become_the_command(
-        &self, ready: &OwnedFd, argv: &[*const libc::c_char], envp: &[*const libc::c_char],
+        &self,
+        ready: &OwnedFd,
+        argv: &[*const libc::c_char],
+        envp: &[*const libc::c_char],
     ) -> Result<std::convert::Infallible, (Step, Errno)> {
         let at = |step| move |errno| (step, errno);
         // SAFETY: the set is filled before it is used, and lives here. The actions of signals are this process's own
@@ -217,9 +224,11 @@ fn ids_of(name: &str) -> Result<Ids> {
         Ok(None) => by_id().unwrap_or(Ok(None)),
         found => found,
     };
-    let user = found.map_err(|err| Error::new(ErrorKind::Spawn, format!("cannot look up user `{name}`")).with_source(err))?;
+    let user =
+        found.map_err(|err| Error::new(ErrorKind::Spawn, format!("cannot look up user `{name}`")).with_source(err))?;
     let user = user.ok_or_else(|| Error::new(ErrorKind::Spawn, format!("there is no user `{name}`")))?;
-    let groups = CString::new(user.name).map_err(|_| Errno::EINVAL).and_then(|name: CString| groups_of(&name, user.gid));
+    let groups =
+        CString::new(user.name).map_err(|_| Errno::EINVAL).and_then(|name: CString| groups_of(&name, user.gid));
     let groups = groups.map_err(|err| Error::io(format!("cannot look up the groups of user `{name}`"), err))?;
     Ok(Ids { uid: user.uid, gid: user.gid, groups })
 }

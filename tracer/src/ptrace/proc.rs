@@ -33,7 +33,8 @@ impl Status {
     /// `None` if a line is missing that every kernel has.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let numbers = |name: &[u8]| {
-            let line = bytes.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"))?;
+            let line =
+                bytes.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"))?;
             words(line).map(number).collect::<Option<Vec<u32>>>()
         };
         let ids = |name| match numbers(name)?[..] {

@@ -55,7 +55,8 @@ pub(super) fn resume(tid: u32, how: Resume, signal: i32) -> Result<(), Errno> {
     };
     // SAFETY: none of these requests has the kernel read or write our memory; the address is ignored, and the last
     // argument is a number.
-    let result = unsafe { libc::ptrace(request, tid.cast_signed(), ptr::null_mut::<libc::c_void>(), i64::from(signal)) };
+    let result =
+        unsafe { libc::ptrace(request, tid.cast_signed(), ptr::null_mut::<libc::c_void>(), i64::from(signal)) };
     Errno::result(result).map(drop)
 }
 
