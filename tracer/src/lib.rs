@@ -27,6 +27,7 @@
 #![allow(dead_code, reason = "the three backends are being joined")]
 
 mod assemble;
+pub mod baseline;
 pub mod cli;
 mod clock;
 mod ebpf;
@@ -36,11 +37,13 @@ mod filter;
 mod first_light;
 mod lineage;
 pub mod options;
+mod output;
 mod ptrace;
-mod render;
+mod redact;
 mod running;
 #[cfg(test)]
 mod sample;
+mod show;
 mod skeleton;
 pub mod trace;
 

@@ -23,7 +23,7 @@ fn running(seen: Vec<What>, end: Result<Ended>) -> Running {
         end
     });
     let backend = Backend { name: "test", tier: None, degraded: None };
-    Running { backend, observed, stop: Box::new(move || drop(stop.send(()))), thread }
+    Running { backend, observed, stop: Box::new(move || stop.send(()).unwrap_or_default()), thread }
 }
 
 fn ended(code: i32) -> Result<Ended> {
