@@ -213,7 +213,7 @@ pub(crate) fn own() -> Facts {
         ("fds", own_fds()),
         ("credentials", facts::ids(&after(&numbers("Uid:")), &after(&numbers("Gid:")), &numbers("Groups:"))),
         ("cgroup", cgroup),
-        ("namespace_pids", format!("{:?}", numbers("NSpid:"))),
+        ("namespace_pids", format!("{:?}", numbers("NStgid:"))),
     ];
     facts.map(|(name, value)| (name.to_owned(), value)).into()
 }
