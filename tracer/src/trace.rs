@@ -67,7 +67,9 @@ impl Trace {
     pub fn start(target: Target, options: Options) -> Result<Self> {
         let (running, fallback) = begin(&target, &options)?;
         let is_command = matches!(target, Target::Command(_));
-        Ok(Self { is_command, ..Self::of(running, fallback, options.filter) })
+        let mut trace = Self::of(running, fallback, options.filter);
+        trace.is_command = is_command;
+        Ok(trace)
     }
 
     fn of(running: Running, fallback: Option<String>, filter: Filter) -> Self {

@@ -172,8 +172,8 @@ fn split(bytes: &[u8], cut: Option<Cut>) -> List<Vec<u8>> {
 }
 
 /// Tells the words that the kernel put in front of a script's path from what the caller gave. The kernel replaces the
-/// caller's first argument by the interpreter, its argument if it has one, and the path, for each level of `#!`; an argv
-/// without any argument becomes one of an empty one (Linux 5.18).
+/// caller's first argument by the interpreter, its argument if it has one, and the path, for each level of `#!`; it makes
+/// one empty argument of none (Linux 5.18).
 fn split_interpreter(
     args: Field<List<Vec<u8>>>,
     argc: Field<usize>,
@@ -188,6 +188,10 @@ fn split_interpreter(
         // The kernel has read it, so what we could not read is not known to be a script's or not.
         Err(why) => return (Ok(args), Err(why)),
     };
+    if argc == 0 && args.items.len() == 1 {
+        // The kernel's own empty argument; a script without any would have its interpreter besides.
+        args.items.clear();
+    }
     let rest = argc.saturating_sub(1);
     let words = args.items.len().saturating_sub(rest + 1);
     if words == 0 || args.cut.is_some() {
@@ -231,7 +235,7 @@ mod tests {
     #[test]
     fn an_empty_argv_has_no_interpreter_of_its_own() {
         assert_eq!(told(&[], 0, None), (items(&[]), items(&[])));
-        assert_eq!(told(&[""], 0, None), (items(&[""]), items(&[])));
+        assert_eq!(told(&[""], 0, None), (items(&[]), items(&[])));
         assert_eq!(told(&["/bin/sh", "/s"], 0, None), (items(&[]), items(&["/bin/sh"])));
     }
 
