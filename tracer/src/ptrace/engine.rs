@@ -26,17 +26,16 @@ struct Tracee {
     entered: Option<Box<Entered>>,
 }
 
-/// What a thread has reported of which nobody has said yet whose it is: it can be quicker than the one that made it.
+/// A thread of which the one that made it has not said so yet: it can be quicker.
 #[derive(Clone, Copy, Debug)]
 enum Early {
     /// It is stopped, and stays so.
     Stopped(Stop),
     /// It has been killed before anything else.
     Ended(End),
+    /// It was taken in without a word. That may never come, so this may be about a former bearer of the id.
+    Adopted,
 }
-
-/// Those that ended before they were announced are remembered up to this many; in practice there is none.
-const MAX_EARLY: usize = 4096;
 
 /// All that is traced, by thread id. Ids are not used again before the end of their last bearer has been reported here.
 pub(super) struct Engine {
@@ -212,10 +211,16 @@ impl Engine {
         // Without an answer the parent has been killed, and its child is found as one whose parent is not known.
         let (Ok(tid), Some(tracee)) = (sys::message(parent), self.tracees.get(&parent)) else { return Ok(()) };
         let parent_tgid = tracee.tgid;
-        if tid == 0 || self.tracees.contains_key(&tid) {
+        if tid == 0 {
             return Ok(());
         }
-        let early = self.early.remove(&tid);
+        let early = match self.early.remove(&tid) {
+            Some(Early::Adopted) if !is_traced(tid) => return Ok(()),
+            early => early,
+        };
+        if self.tracees.contains_key(&tid) {
+            return Ok(());
+        }
         let tgid = if sys::is_thread_of(tid, parent_tgid) { parent_tgid } else { tid };
         if tgid == tid {
             self.tell(What::Child(Child { parent_tgid, tgid }));
@@ -239,9 +244,7 @@ impl Engine {
 
     fn ended(&mut self, tid: u32, end: End, status: i32) {
         let Some(tracee) = self.tracees.remove(&tid) else {
-            if self.early.len() < MAX_EARLY {
-                self.early.insert(tid, Early::Ended(end));
-            }
+            self.early.insert(tid, Early::Ended(end));
             return;
         };
         let tgid = tracee.tgid;
@@ -259,14 +262,14 @@ impl Engine {
         self.adopt();
     }
 
-    /// Takes in those who wait for a word of the one that made them, which may just have been killed before it could.
+    /// Takes in those who wait for a word of the one that made them, which may just have been killed before it could say it.
     fn adopt(&mut self) {
         let stopped = self.early.iter().filter_map(|(tid, early)| match early {
             Early::Stopped(stop) => Some((*tid, *stop)),
-            Early::Ended(_) => None,
+            Early::Ended(_) | Early::Adopted => None,
         });
         for (tid, stop) in stopped.collect::<Vec<_>>() {
-            self.early.remove(&tid);
+            self.early.insert(tid, Early::Adopted);
             let Ok(Status { tgid, ppid, .. }) = Status::of(tid) else { continue };
             if tgid == tid {
                 self.tell(What::Child(Child { parent_tgid: ppid, tgid }));

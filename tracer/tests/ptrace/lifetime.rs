@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rstest::rstest;
-use tracer::event::What;
+use tracer::event::{End, What};
 use tracer::options::{Options, Target, Wait};
 use tracer::trace::Trace;
 
@@ -156,8 +156,8 @@ fn a_running_process_is_attached_to_with_all_threads() {
     let mut words: Vec<_> = traced.execs().filter(|exec| filename(exec) == "/bin/true").map(argv).collect();
     words.sort();
     assert_eq!(words, [["/bin/true", "0"], ["/bin/true", "1"], ["/bin/true", "2"]]);
-    // The process that was attached to ended too, which its parent, not the tracer, learns.
-    assert!(traced.exits().any(|exit| exit.tgid == child.id()));
-    assert_eq!(traced.summary.status, None);
-    assert!(child.wait().expect("it ends").success());
+    let end = traced.exits().find(|exit| exit.tgid == child.id()).expect("it ended").end;
+    assert_eq!((end, traced.summary.status), (End::Code(0), None));
+    // A child of the tracing process itself: the trace has waited for it, and nobody can again.
+    assert_eq!(child.wait().expect_err("it is gone").raw_os_error(), Some(nix::libc::ECHILD));
 }

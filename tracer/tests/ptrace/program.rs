@@ -168,18 +168,35 @@ fn in_a_thread(run: fn() -> i32) -> i32 {
 
 /// The leader ends, another thread executes.
 fn without_a_leader() -> i32 {
-    assert_eq!(nix::unistd::gettid(), nix::unistd::getpid(), "--test-threads=1 has tests run on the first thread");
-    thread::spawn(|| {
-        let stat = format!("/proc/self/task/{}/stat", std::process::id());
-        // The leader is a zombie as long as other threads are there.
-        while !fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) {
-            thread::yield_now();
+    // Tests run on a thread that is not the leader; in a child of it there is only that thread.
+    in_a_child(|| {
+        thread::spawn(|| {
+            let stat = format!("/proc/self/task/{}/stat", std::process::id());
+            // The leader is a zombie as long as other threads are there.
+            while !fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) {
+                thread::yield_now();
+            }
+            execve(TRUE, [c"leaderless".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+        });
+        // SAFETY: ends this thread only; nobody joins it, and nothing on its stack is borrowed.
+        unsafe { libc::syscall(libc::SYS_exit, 7) };
+        100
+    })
+}
+
+/// The exit status of a child that runs this.
+fn in_a_child(run: fn() -> i32) -> i32 {
+    let mut status = 0;
+    // SAFETY: this program has no other thread that does anything but wait, so no lock is held; the child does not
+    // return. The kernel writes one integer to `status`.
+    unsafe {
+        let pid = libc::fork();
+        if pid == 0 {
+            libc::_exit(run());
         }
-        execve(TRUE, [c"leaderless".as_ptr(), ptr::null()].as_ptr(), ptr::null())
-    });
-    // SAFETY: ends this thread only; nobody joins it, and nothing on its stack is borrowed.
-    unsafe { libc::syscall(libc::SYS_exit, 7) };
-    100
+        assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
+        libc::WEXITSTATUS(status)
+    }
 }
 
 /// Many threads execute at the same time; one wins.
