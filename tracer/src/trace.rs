@@ -65,14 +65,15 @@ impl Trace {
     /// # Errors
     /// [`ErrorKind::Spawn`] if the command cannot be started; others if the backend cannot work here, or for this target.
     pub fn start(target: Target, options: Options) -> Result<Self> {
+        let clock = Clock::now();
         let (running, fallback) = begin(&target, &options)?;
         let is_command = matches!(target, Target::Command(_));
-        let mut trace = Self::of(running, fallback, options.filter);
+        let mut trace = Self::of(running, fallback, options.filter, clock);
         trace.is_command = is_command;
         Ok(trace)
     }
 
-    fn of(running: Running, fallback: Option<String>, filter: Filter) -> Self {
+    fn of(running: Running, fallback: Option<String>, filter: Filter, clock: Clock) -> Self {
         let Running { backend, observed, stop, thread } = running;
         Self {
             observed: Some(observed),
@@ -82,7 +83,7 @@ impl Trace {
             thread: Some(thread),
             backend,
             fallback,
-            clock: Clock::now(),
+            clock,
             filter,
             lineage: Lineage::default(),
             execs: 0,
@@ -114,7 +115,9 @@ impl Trace {
     /// # Errors
     /// What made the backend give up.
     pub fn finish(mut self) -> Result<Summary> {
-        (self.stop)();
+        if self.observed.is_some() {
+            (self.stop)();
+        }
         self.by_ref().for_each(drop);
         let thread = self.thread.take();
         let ended = thread.map(JoinHandle::join).transpose();

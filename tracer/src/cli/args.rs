@@ -23,7 +23,7 @@ use crate::show::{Item, Show};
 Examples:
   tracer log -- make -j2                       what does the build execute?
   tracer log --timestamp -Z                    what fails on this system, until Ctrl-C
-  tracer collect -o t.json -- ./configure      the same with environments, files, parents, for scripts
+  tracer collect -o t.json -- ./configure      environments, files, parents too, for scripts
   tracer doctor                                what this kernel allows")]
 pub(super) struct Cli {
     #[command(subcommand)]
@@ -57,8 +57,8 @@ pub(super) enum Action {
 }
 
 const LOG_HELP: &str = "\
-Each --show-ITEM has a --hide-ITEM; without them argv and interpreter are shown. What stands before the
-`#` can be pasted into a shell, what stands behind it is notes.
+Each --show-ITEM has a --hide-ITEM; without them argv and interpreter are shown. What stands
+before the `#` can be pasted into a shell, what stands behind it is notes.
 
 Examples:
   tracer log -- make -j2
@@ -67,21 +67,24 @@ Examples:
   tracer log --uid www-data --show-cgroup
   tracer log --attach 4711
 
-Exit status: the command's, or 128 + the signal that ended it; 127 if there is no such command, 126 if
-it cannot be executed; 1 an error, 2 wrong usage. Ctrl-C is left to the command.";
+Exit status: the command's, or 128 + the signal that ended it; 127 if there is no such command,
+126 if it cannot be executed; 1 an error, 2 wrong usage. Ctrl-C is left to the command, and
+SIGTERM is passed on to it.";
 
 const COLLECT_HELP: &str = "\
 Each --show-ITEM has a --hide-ITEM; without them everything is collected.
 
-WARNING: what is collected holds environments and arguments, and those hold passwords and tokens. Keep
-the file to yourself, or use --redact. It hides values of variables; arguments are left as they are.
+WARNING: what is collected holds environments and arguments, and those hold passwords and
+tokens. Keep the file to yourself, or use --redact. It hides values of variables; arguments are
+left as they are.
 
-Forms: json is one array, jsonl one object per line, each as soon as it happens; their first record is
-about the trace, their last about its end. perfetto is for ui.perfetto.dev and chrome://tracing.
+Forms: json is one array, jsonl one object per line, each as soon as it happens; their first
+record is about the trace, their last about its end. perfetto is for ui.perfetto.dev and
+chrome://tracing.
 
 Examples:
   tracer collect -o t.json -- make
-  tracer collect -f jsonl -o - --hide-env -- make 2> make.log | jq -c 'select(.event == \"exec\").argv'
+  tracer collect -f jsonl -o - -- make -s | jq -c 'select(.event == \"exec\").argv'
   tracer collect -f perfetto -o t.perfetto.json --redact '*TOKEN*' --redact '*SECRET*' -- make
   tracer collect -o all.json                   the whole system, until Ctrl-C
 
@@ -133,6 +136,9 @@ enum FormatChoice {
 /// What both have.
 #[derive(Debug, Args)]
 struct TraceArgs {
+    /// The command to trace; without one and without --attach, the whole system is traced (eBPF only)
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<OsString>,
     /// What sees the execs; auto is eBPF where that can be had, else ptrace with seccomp
     #[arg(long, value_name = "BACKEND", default_value = "auto")]
     backend: BackendArg,
@@ -162,9 +168,6 @@ struct TraceArgs {
     filter: FilterArgs,
     #[command(flatten)]
     items: ItemArgs,
-    /// The command to trace; without one and without --attach, the whole system is traced (eBPF only)
-    #[arg(last = true, value_name = "CMD")]
-    command: Vec<OsString>,
 }
 
 /// Which execs are shown.

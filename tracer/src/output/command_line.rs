@@ -97,7 +97,8 @@ fn env_words(exec: &Exec, baseline: &Baseline, redact: &Redact) -> Option<String
     let env = exec.env.as_ref().ok()?;
     let diff = EnvDiff::new(env, &baseline.env);
     let removed = diff.removed.as_deref().unwrap_or_default();
-    let set: Vec<_> = diff.added.iter().chain(&diff.changed).copied().collect();
+    let set = diff.added.iter().chain(&diff.changed).copied();
+    let set: Vec<_> = set.filter(|entry| !is_set_by_shell(*entry, exec, baseline)).collect();
     if removed.is_empty() && set.is_empty() {
         return None;
     }
@@ -115,6 +116,18 @@ fn env_words(exec: &Exec, baseline: &Baseline, redact: &Redact) -> Option<String
         line.extend([" ", &shell_word(&word)]);
     }
     Some(line)
+}
+
+/// The shell that the line is pasted into sets it anyway: the program's path in `_`, and where `cd` went and came from.
+fn is_set_by_shell(entry: Entry<'_>, exec: &Exec, baseline: &Baseline) -> bool {
+    let cwd = exec.cwd.as_ref().map_or(&[][..], |cwd| &cwd.bytes);
+    let moved = baseline.cwd.as_deref().filter(|before| *before != cwd);
+    match entry.name {
+        b"_" => true,
+        b"PWD" => moved.is_some() && entry.value == cwd,
+        b"OLDPWD" => moved == Some(entry.value),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -91,6 +91,10 @@ fn another_directory_comes_by_cd() {
     let mut exec = program_with("/bin/ls", &["ls"]);
     exec.cwd = Ok(text("/a b"));
     assert_eq!(in_full(&exec, &["PATH=/usr/bin", "HOME=/root"]), "(cd -- '/a b' && /bin/ls)");
+    exec.env = Ok(list(&["PWD=/a b", "OLDPWD=/home/me", "_=/bin/ls"]));
+    assert_eq!(in_full(&exec, &[]), "(cd -- '/a b' && /bin/ls)", "the shell sets these");
+    exec.cwd = Ok(text("/home/me"));
+    assert_eq!(in_full(&exec, &[]), "env 'PWD=/a b' OLDPWD=/home/me /bin/ls");
 }
 
 /// Check by running it in bash that the line gives the arguments, the environment and the directory that were traced.

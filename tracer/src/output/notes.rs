@@ -161,5 +161,6 @@ fn credentials(creds: &Credentials) -> String {
         [effective, saved, fs] => format!("{real}/{effective}/{saved}/{fs}"),
     };
     let groups: Vec<_> = creds.groups.items.iter().map(u32::to_string).collect();
-    format!("uid {} gid {} groups {}", ids(creds.uid), ids(creds.gid), groups.join(","))
+    let groups = if groups.is_empty() { String::new() } else { format!(" groups {}", groups.join(",")) };
+    format!("uid {} gid {}{groups}", ids(creds.uid), ids(creds.gid))
 }
