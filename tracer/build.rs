@@ -9,7 +9,8 @@
 //! `LIBBPF_SYS_EXTRA_CFLAGS=-I…` for their headers.
 
 use std::env;
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use libbpf_cargo::SkeletonBuilder;
 
@@ -18,14 +19,18 @@ fn main() {
     println!("cargo:rerun-if-env-changed=CLANG");
 
     let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
-    let skeleton = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("tracer.skel.rs");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    for (source, skeleton) in
+        [("tracer.bpf.c", "tracer.skel.rs"), ("first_light/first_light.bpf.c", "first_light.skel.rs")]
+    {
+        build(&clang, &PathBuf::from("src/bpf").join(source), &out.join(skeleton));
+    }
+}
+
+fn build(clang: &OsStr, source: &Path, skeleton: &Path) {
     // v2 is what every JIT of 5.10 knows: v3 brings 32-bit jumps, which cost its verifier precision.
     let args = ["-std=gnu11", "-mcpu=v2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"];
-    let built = SkeletonBuilder::new()
-        .source("src/bpf/tracer.bpf.c")
-        .clang(&clang)
-        .clang_args(args)
-        .build_and_generate(&skeleton);
+    let built = SkeletonBuilder::new().source(source).clang(clang).clang_args(args).build_and_generate(skeleton);
     if let Err(err) = built {
         println!("cargo:warning=the BPF side was not built with `{}`", clang.display());
         panic!("{err:#}\nhint: install clang, or set CLANG to a clang that has the bpf target");

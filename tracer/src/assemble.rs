@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use crate::first_light::{ARGV_CAP, ArgvCut, ExecEvent};
-use crate::skeleton::types::{end_flags, rec_data, rec_end, rec_head, rec_key, rec_kind};
+use crate::first_light_skeleton::types::{end_flags, rec_data, rec_end, rec_head, rec_key, rec_kind};
 
 /// Execs that are begun at a time at most. Only those whose end was lost stay, and the oldest make room.
 const MAX_PENDING: usize = 1024;

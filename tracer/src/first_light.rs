@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use crate::skeleton::types::limits;
+use crate::first_light_skeleton::types::limits;
 
 /// Bytes of argv that an [`ExecEvent`] holds at most, the NUL after each argument included.
 pub const ARGV_CAP: usize = limits::ARGV_CAP.0 as usize;

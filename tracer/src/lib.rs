@@ -32,12 +32,14 @@ mod ebpf;
 mod error;
 pub mod event;
 mod first_light;
+mod first_light_ebpf;
+mod first_light_skeleton;
 pub mod options;
 mod ptrace;
 mod render;
 mod running;
 mod skeleton;
 
-pub use ebpf::{Builder, Scope, Summary, Tracer};
 pub use error::{Error, ErrorKind, Result};
 pub use first_light::{ARGV_CAP, ArgvCut, Event, ExecEvent};
+pub use first_light_ebpf::{Builder, Scope, Summary, Tracer};
