@@ -20,6 +20,11 @@ enum limits {
 	STRINGS_CAP = 4 * 1024 * 1024,
 	/* TASK_COMM_LEN */
 	COMM_LEN = 16,
+	/* Descriptors, and supplementary groups, that are sent at most. */
+	FDS_CAP = 1024,
+	GROUPS_CAP = 1024,
+	/* wire_path_end.mark: no name is as long. */
+	WIRE_PATH_END = 0x7fffffff,
 };
 
 enum rec_kind {
@@ -40,14 +45,12 @@ enum wire_field {
 	FIELD_ARGV = 3,            /* strings, each with its NUL */
 	FIELD_ENV = 4,             /* strings, each with its NUL */
 	FIELD_KERNEL_FILENAME = 5, /* bprm->filename: /dev/fd/3/x for a path below a descriptor */
-	FIELD_CWD = 6,             /* text */
-	FIELD_FDS = 7,             /* no data: closed when all descriptors have been sent */
-	FIELD_FD = 8,              /* index: the descriptor's number; data: struct wire_fd */
-	FIELD_FD_PATH = 9,         /* index: the descriptor's number; text */
-	FIELD_CREDENTIALS = 10,    /* struct wire_credentials */
-	FIELD_GROUPS = 11,         /* __u32 each */
-	FIELD_CGROUP = 12,         /* text */
-	FIELD_NAMESPACE_PIDS = 13, /* __u32 each */
+	FIELD_CWD = 6,             /* a path: see struct wire_path */
+	FIELD_FDS = 7,             /* for each descriptor, ascending, struct wire_fd and a path */
+	FIELD_CREDENTIALS = 8,     /* struct wire_credentials */
+	FIELD_GROUPS = 9,          /* __u32 each */
+	FIELD_CGROUP = 10,         /* a path */
+	FIELD_NAMESPACE_PIDS = 11, /* __u32 each, that of the initial namespace first */
 };
 
 /* rec_close.status: 0 if the part is whole, else why it is not: an errno, or one of these. */
@@ -132,16 +135,41 @@ struct rec_exit {
 };
 _Static_assert(sizeof(struct rec_exit) == 32, "no padding");
 
-/* Payload of FIELD_FD. */
+/* An open file; its path follows. */
 struct wire_fd {
-	__u64 position;
+	__s64 position;
 	__u64 inode;
+	__u32 number;
 	__u32 flags; /* of open(2), without O_CLOEXEC */
 	__u32 cloexec;
 	__u32 mount_id;
-	__u32 reserved; /* 0 */
 };
 _Static_assert(sizeof(struct wire_fd) == 32, "no padding");
+
+enum wire_path_flags {
+	/* Removed from its directory. */
+	PATH_UNLINKED = 1,
+	/* Not in a directory: its file system makes up what /proc shows, of `magic`, the inode, and the one name. */
+	PATH_MADE_UP = 2,
+};
+
+/* Opens a path: then come its names, from the last to the first (as the kernel can find them), and wire_path_end. */
+struct wire_path {
+	__u32 flags; /* enum wire_path_flags */
+	__u32 magic; /* of the file system: <linux/magic.h> */
+};
+_Static_assert(sizeof(struct wire_path) == 8, "no padding");
+
+/* Its bytes follow, and undefined ones up to a multiple of 8 with this header. */
+struct wire_name {
+	__u32 len;
+};
+
+struct wire_path_end {
+	__u32 mark; /* WIRE_PATH_END, where a name would have its length */
+	__s32 status; /* enum wire_status, or an errno: why names are lacking at the root's side */
+};
+_Static_assert(sizeof(struct wire_path_end) == 8, "no padding");
 
 /* Payload of FIELD_CREDENTIALS; ids of the initial user namespace. */
 struct wire_credentials {
@@ -159,12 +187,15 @@ struct wire {
 	struct rec_child child;
 	struct rec_exit exit;
 	struct wire_fd fd;
+	struct wire_path path;
+	struct wire_path_end path_end;
 	struct wire_credentials credentials;
 	enum rec_kind kind;
 	enum wire_field field;
 	enum wire_status status;
 	enum wire_call call;
 	enum wire_abi abi;
+	enum wire_path_flags path_flags;
 	enum limits limits;
 };
 

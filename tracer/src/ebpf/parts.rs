@@ -93,7 +93,7 @@ impl Part {
     }
 
     /// Nothing at all is no value, but for a reason.
-    fn not_empty(&self) -> Result<(), Absent> {
+    pub(super) fn not_empty(&self) -> Result<(), Absent> {
         match self.cut() {
             Some(cut) if self.bytes.is_empty() => Err(match cut {
                 Cut::TooLong | Cut::Lost => Absent::Lost,

@@ -1,7 +1,8 @@
 //! Reading the records of `bpf/intf.h` from bytes: [`Record`].
 
 use crate::skeleton::types::{
-    rec_begin, rec_child, rec_close, rec_data, rec_end, rec_exit, rec_key, wire_credentials, wire_fd,
+    rec_begin, rec_child, rec_close, rec_data, rec_end, rec_exit, rec_key, wire_credentials, wire_fd, wire_path,
+    wire_path_end,
 };
 
 /// A record type of `intf.h`.
@@ -28,6 +29,10 @@ unsafe impl Record for rec_exit {}
 unsafe impl Record for wire_fd {}
 // SAFETY: as above.
 unsafe impl Record for wire_credentials {}
+// SAFETY: as above.
+unsafe impl Record for wire_path {}
+// SAFETY: as above.
+unsafe impl Record for wire_path_end {}
 
 /// The record at the start of `bytes`, if they suffice.
 pub(super) fn read<T: Record>(bytes: &[u8]) -> Option<T> {
