@@ -111,11 +111,18 @@ struct rec_close {
 };
 _Static_assert(sizeof(struct rec_close) == 24, "no padding");
 
+/* Whether the kernel has put an interpreter's words in front of argv. */
+enum wire_script {
+	SCRIPT_NO = 0,
+	SCRIPT_YES = 1,
+	SCRIPT_UNKNOWN = 2,
+};
+
 struct rec_end {
 	struct rec_key key;
 	__u64 time_ns;   /* CLOCK_BOOTTIME when it had succeeded or failed */
 	__u32 error;     /* 0 or the errno */
-	__u32 is_script; /* 1: the kernel has put an interpreter's words in front of argv */
+	__u32 is_script; /* enum wire_script */
 };
 _Static_assert(sizeof(struct rec_end) == 32, "no padding");
 
@@ -195,7 +202,11 @@ struct wire {
 	enum wire_status status;
 	enum wire_call call;
 	enum wire_abi abi;
+<<<<<<< HEAD
 	enum wire_path_flags path_flags;
+=======
+	enum wire_script script;
+>>>>>>> ebpf
 	enum limits limits;
 };
 

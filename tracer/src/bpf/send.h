@@ -62,8 +62,21 @@ static __always_inline void *payload(struct rec_data *rec)
 	return rec + 1;
 }
 
-/* Only the end of an exec wakes the reader. */
+/* Only what completes an event wakes the reader. */
 #define QUIET BPF_RB_NO_WAKEUP
+
+/* The reader has nothing to do, and waits. */
+volatile __u32 reader_waits = 0;
+/* Bytes in the ring buffer from which on the reader is woken although it will look by itself soon; set before loading. */
+const volatile __u32 wake_bytes = 1024 * 1024;
+
+/* How to submit a record that completes an event. */
+static __always_inline __u64 wakeup(void)
+{
+	if (reader_waits || bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wake_bytes)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
 
 /* Ends a part: `status` is an enum wire_status or an errno, `len` the bytes that were sent. */
 static __always_inline int send_close(__u64 exec, __u16 field, __u32 index, __s32 status, __u32 len)

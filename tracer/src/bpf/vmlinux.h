@@ -42,6 +42,10 @@ enum {
 	BPF_RB_FORCE_WAKEUP = 2,
 };
 
+enum {
+	BPF_RB_AVAIL_DATA = 0,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 typedef struct {
@@ -50,11 +54,20 @@ typedef struct {
 
 struct signal_struct {
 	atomic_t live; /* threads that have not begun to exit */
+	unsigned int flags;
+	int group_exit_code;
 };
 
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	unsigned long env_start;
+	unsigned long env_end;
+};
+
+/* Of x86_64; the others have no `status`, and do not ask for it. */
+struct thread_info {
+	__u32 status;
 };
 
 struct qstr {
@@ -194,8 +207,10 @@ struct pid {
 };
 
 struct task_struct {
+	struct thread_info thread_info;
 	pid_t pid;
 	pid_t tgid;
+	int exit_code;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
@@ -208,8 +223,24 @@ struct task_struct {
 };
 
 struct linux_binprm {
-	int argc;
 	const char *filename;
+	const char *interp;
+};
+
+/* The registers that system calls use. */
+struct pt_regs {
+#if defined(__TARGET_ARCH_x86)
+	unsigned long r10, r8, bx, cx, dx, si, di, ax, orig_ax;
+#elif defined(__TARGET_ARCH_arm64)
+	__u64 regs[31];
+	__u64 pstate;
+	__u64 orig_x0;
+	__s32 syscallno;
+#elif defined(__TARGET_ARCH_riscv)
+	unsigned long a0, a1, a2, a3, a4, a7, status, orig_a0;
+#else
+#error "an architecture without its registers"
+#endif
 };
 
 #pragma clang attribute pop
