@@ -26,7 +26,6 @@
 
 #![allow(dead_code, reason = "the three backends are being joined")]
 
-mod assemble;
 pub mod baseline;
 pub mod cli;
 mod clock;
@@ -34,7 +33,6 @@ mod ebpf;
 mod error;
 pub mod event;
 mod filter;
-mod first_light;
 mod lineage;
 pub mod options;
 mod output;
@@ -47,6 +45,4 @@ mod show;
 mod skeleton;
 pub mod trace;
 
-pub use ebpf::{Builder, Scope, Summary, Tracer};
 pub use error::{Error, ErrorKind, Result};
-pub use first_light::{ARGV_CAP, ArgvCut, Event, ExecEvent};
