@@ -69,8 +69,10 @@ impl Programs {
             if tier <= Tier::Fentry && !probed.iter().filter(|probed| native(probed)).all(fentry) {
                 tier = Tier::Kprobe;
             }
-            let plan: Vec<Tier> =
-                probed.iter().map(|probed| if tier <= Tier::Fentry { probed.fentry.unwrap_or(Tier::Kprobe) } else { tier }).collect();
+            let plan: Vec<Tier> = probed
+                .iter()
+                .map(|probed| if tier <= Tier::Fentry { probed.fentry.unwrap_or(Tier::Kprobe) } else { tier })
+                .collect();
             let (started, log) = capture_log(|| Self::load(setup, &mut probed, &plan));
             let refusal = match started {
                 Ok(Ok(programs)) => return Ok(programs),
@@ -246,9 +248,9 @@ impl Programs {
     pub(super) fn backend(&self) -> Backend {
         let tier = self.hooks.first().and_then(|hook| hook.tier);
         let degraded = match tier {
-            Some(Tier::Tracepoint) => {
-                Some("every system call of every process passes two programs, and a page that is not resident is not read")
-            }
+            Some(Tier::Tracepoint) => Some(
+                "every system call of every process passes two programs, and a page that is not resident is not read",
+            ),
             _ => None,
         };
         Backend { name: "ebpf", tier: tier.map(|tier| tier.name().to_owned()), degraded: degraded.map(str::to_owned) }
@@ -343,7 +345,8 @@ impl Setup {
 
     /// Puts the filter's keys into their map.
     fn fill(&self, skel: &TracerSkel<'_>) -> Result<(), Failure> {
-        let (pid_kind, uid_kind, comm_kind) = (wanted_kind::WANTED_PID, wanted_kind::WANTED_UID, wanted_kind::WANTED_COMM);
+        let (pid_kind, uid_kind, comm_kind) =
+            (wanted_kind::WANTED_PID, wanted_kind::WANTED_UID, wanted_kind::WANTED_COMM);
         let key = |kind: u32, id: u32, comm: &[u8]| {
             let mut key = [0; 8 + limits::COMM_LEN.0 as usize];
             key[..4].copy_from_slice(&kind.to_ne_bytes());
