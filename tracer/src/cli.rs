@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 
 mod args;
 mod doctor;
+mod filters;
 mod items;
 mod out;
 mod run;
