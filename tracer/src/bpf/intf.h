@@ -202,11 +202,8 @@ struct wire {
 	enum wire_status status;
 	enum wire_call call;
 	enum wire_abi abi;
-<<<<<<< HEAD
 	enum wire_path_flags path_flags;
-=======
 	enum wire_script script;
->>>>>>> ebpf
 	enum limits limits;
 };
 
