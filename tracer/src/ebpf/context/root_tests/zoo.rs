@@ -132,9 +132,8 @@ fn live(animal: Animal, home: &Path) -> Vec<OwnedFd> {
     match animal {
         Animal::Collector => collect(home),
         Animal::Jumper => {
-            raise_file_limit();
             let file: OwnedFd = File::open("/dev/null").expect("opens").into();
-            let far = dup_to(&file, 999_999);
+            let far = dup_to(&file, raise_file_limit());
             vec![file, far]
         }
         Animal::Hoarder => {
@@ -313,10 +312,18 @@ fn dup_to(fd: &OwnedFd, number: RawFd) -> OwnedFd {
     owned(unsafe { libc::dup3(fd.as_raw_fd(), number, libc::O_CLOEXEC) })
 }
 
-fn raise_file_limit() {
-    let limit = libc::rlimit { rlim_cur: 1_000_000, rlim_max: 1_000_000 };
-    // SAFETY: the pointer is to a whole `rlimit`.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+/// To a million, or as far as it goes: then it is that of the machine. Returns the highest number.
+fn raise_file_limit() -> RawFd {
+    let mut limit = libc::rlimit { rlim_cur: 1_000_000, rlim_max: 1_000_000 };
+    // SAFETY: the pointers are to a whole `rlimit`.
+    unsafe {
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0 {
+            assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
+            limit.rlim_cur = limit.rlim_max;
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
+        }
+    }
+    RawFd::try_from(limit.rlim_cur).expect("a number of descriptors") - 1
 }
 
 /// Mounts that nobody else sees, and that go with the process.
