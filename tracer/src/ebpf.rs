@@ -1,15 +1,66 @@
 //! The eBPF backend, and the only module that knows libbpf.
 
-use crate::error::{Error, ErrorKind, Result};
+use std::io::Write;
+use std::sync::mpsc;
+use std::thread;
+
+use crate::error::{Error, Result};
 use crate::options::{Options, Target};
 use crate::running::Running;
 
 mod context;
+mod decode;
+mod exec;
+mod launch;
 pub(crate) mod load_error;
 mod parts;
+mod probe;
+mod programs;
+mod run;
+mod tier;
+mod tree;
 mod wire;
 
+use programs::Setup;
+pub use tier::Tier;
+
+/// What happened and was not taken yet, at most.
+const CHANNEL: usize = 4096;
+
 /// Starts a trace by eBPF.
-pub(crate) fn start(_target: &Target, _options: &Options) -> Result<Running> {
-    Err(Error::new(ErrorKind::Unsupported, "the eBPF backend is not joined yet"))
+pub(crate) fn start(target: &Target, options: &Options) -> Result<Running> {
+    start_with(target, options, Tier::FentrySleepable)
 }
+
+/// The same, with no better tier than `best`: for tests.
+pub(crate) fn start_with(target: &Target, options: &Options, best: Tier) -> Result<Running> {
+    let (target, options) = (target.clone(), options.clone());
+    let setup = Setup {
+        system_wide: matches!(target, Target::System),
+        collect: options.collect,
+        filter: options.filter.clone(),
+        ring_bytes: options.ring_bytes,
+        max_processes: options.max_processes,
+        best,
+    };
+    let (out, observed) = mpsc::sync_channel(CHANNEL);
+    let (started, begun) = mpsc::channel();
+    let (stop, stopper) = std::io::pipe().map_err(|err| Error::io("cannot make a pipe", err))?;
+    let thread = thread::Builder::new()
+        .name("tracer-ebpf".to_owned())
+        .spawn(move || run::run(&target, &options, &setup, out, &stop, &started))
+        .map_err(|err| Error::io("cannot start a thread", err))?;
+    match begun.recv() {
+        Ok(Ok(())) => {}
+        Ok(Err(err)) => return Err(err),
+        Err(_) => return Err(Error::new(crate::ErrorKind::Io, "the eBPF backend's thread ended early")),
+    }
+    let stop = Box::new(move || {
+        // OK because the reading end is gone only when the trace has ended.
+        let _ = (&stopper).write_all(&[0]);
+    });
+    Ok(Running { observed, stop, thread })
+}
+
+#[cfg(test)]
+mod root_tests;

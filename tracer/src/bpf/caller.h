@@ -82,9 +82,12 @@ static __always_inline int fill_chunk(struct rec_data *rec, struct pending *it)
 	__u32 i;
 
 	for (i = 0; i < CHUNK_PIECES; i++) {
-		__u64 used = it->used & (PAYLOAD_LARGE - 1), string = it->string;
+		__u64 used, string;
 		long n;
 
+		reload();
+		used = it->used & (PAYLOAD_LARGE - 1);
+		string = it->string;
 		opaque(used);
 		if (used > PAYLOAD_LARGE - PIECE)
 			return CHUNK_MORE;

@@ -34,7 +34,7 @@ enum wanted_kind {
 };
 
 struct wanted_key {
-	__u32 kind;
+	enum wanted_kind kind;
 	__u32 id;
 	__u8 comm[COMM_LEN];
 };

@@ -21,6 +21,9 @@ const volatile __u32 collect = 0xffffffff;
 /* Hides a value from clang, so that it keeps the bounds check that the verifier needs. */
 #define opaque(var) asm volatile("" : "+r"(var))
 
+/* Keeps clang from carrying values in registers that are in memory: what the verifier knows of them differs by path. */
+#define reload() asm volatile("" ::: "memory")
+
 /*
  * A length of 1 to max (a power of two), bounded by a mask: after a comparison that cannot be true, 6.12 and 6.16 hold
  * the length for a contradiction ("REG INVARIANTS VIOLATION") and refuse the program.

@@ -102,5 +102,3 @@ fn take<T: Record>(bytes: &mut &[u8]) -> Option<T> {
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod root_tests;
