@@ -2,84 +2,36 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
-use libbpf_rs::{MapCore, MapFlags, RingBufferBuilder};
 use rstest::rstest;
 use serial_test::serial;
 
-use super::super::parts::Parts;
-use super::super::wire::read;
-use crate::event::{Credentials, Cut, Fd, Field, Ids, List, Text};
-use crate::skeleton::TracerSkelBuilder;
-use crate::skeleton::types::{rec_close, rec_data, rec_key, rec_kind};
+use crate::ebpf::start;
+use crate::event::{Credentials, Cut, Exec, Fd, Field, Ids, List, Text, What};
+use crate::options::{Collect, Options, Target};
 
 mod zoo;
 use zoo::{Animal, Waiting};
 
-/// What is collected of an exec.
-#[derive(Debug)]
-struct Seen {
-    cwd: Field<Text>,
-    fds: Field<List<Fd>>,
-    credentials: Field<Credentials>,
-    cgroup: Field<Text>,
-    namespace_pids: Field<Vec<u32>>,
-    records: usize,
-    bytes: usize,
-}
-
-/// Traces the exec of a process that waits for it.
-fn trace(waiting: Waiting) -> Seen {
-    let mut place = MaybeUninit::uninit();
-    let mut open = TracerSkelBuilder::default().open(&mut place).expect("opens");
-    for program in [&mut open.progs.tracer_tenter, &mut open.progs.tracer_tleave, &mut open.progs.tracer_exec] {
-        program.set_autoload(true);
-    }
-    open.maps.rodata_data.as_mut().expect("there").collect = !(1 << 2 | 1 << 3 | 1 << 4 | 1 << 5);
-    let mut skel = open.load().expect("loads");
-    skel.maps.traced.update(&waiting.pid.to_ne_bytes(), &[1], MapFlags::ANY).expect("updated");
-    skel.attach().expect("attaches");
-    let execs = skel.links.tracer_exec.is_some();
-    assert!(execs);
+/// Traces the exec of a process that waits for it, in the best tier that this kernel has.
+fn trace(waiting: Waiting) -> Exec {
+    let collect = Collect { argv: false, env: false, interpreter: false, ..Collect::default() };
+    let target = Target::Processes(vec![waiting.pid]);
+    let running = start(&target, &Options { collect, ..Options::default() }).expect("starts");
+    let pid = waiting.pid;
     waiting.finish();
-    let parts = std::cell::RefCell::new((Parts::default(), 0, 0));
-    let mut ring = RingBufferBuilder::new();
-    ring.add(&skel.maps.events, |record| {
-        let mut all = parts.borrow_mut();
-        let (parts, records, bytes) = &mut *all;
-        *records += 1;
-        *bytes += record.len() + 8;
-        let key: rec_key = read(record).expect("a key");
-        match rec_kind(key.kind.into()) {
-            rec_kind::REC_DATA => {
-                let data: rec_data = read(record).expect("a data record");
-                assert!(parts.append(key.field, key.index, data.offset, &record[24..][..data.len as usize]));
-            }
-            rec_kind::REC_CLOSE => {
-                let close: rec_close = read(record).expect("a close record");
-                assert!(parts.close(key.field, key.index, close.status, close.len));
-            }
-            _ => {}
-        }
-        0
-    })
-    .expect("added");
-    ring.build().expect("built").consume().expect("consumed");
-    let (parts, records, bytes) = &*parts.borrow();
-    Seen {
-        cwd: super::cwd(parts),
-        fds: super::fds(parts),
-        credentials: super::credentials(parts),
-        cgroup: super::cgroup(parts),
-        namespace_pids: super::namespace_pids(parts),
-        records: *records,
-        bytes: *bytes,
-    }
+    let exec = running.observed.iter().find_map(|observed| match observed.what {
+        What::Exec(exec) if exec.tgid == pid => Some(exec),
+        _ => None,
+    });
+    (running.stop)();
+    // Until the backend has ended, it may wait for somebody to take what happened.
+    drop(running.observed);
+    running.thread.join().expect("no panic").expect("no error");
+    *exec.expect("its exec is seen")
 }
 
 /// A directory for an animal to live in.
