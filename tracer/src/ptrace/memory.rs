@@ -83,8 +83,13 @@ impl Memory {
                 // The file ends where nothing is mapped.
                 Ok(_) => return Err(Errno::EFAULT),
                 Err(_) if done > 0 => return Ok(done),
-                // EIO is what this file says for EFAULT.
-                Err(err) => return Err(if errno(&err) == Errno::EIO { Errno::EFAULT } else { errno(&err) }),
+                // What this file says for EFAULT; EINVAL is where an address would be a negative position.
+                Err(err) => {
+                    return Err(match errno(&err) {
+                        Errno::EIO | Errno::EINVAL => Errno::EFAULT,
+                        errno => errno,
+                    });
+                }
             }
         }
         Ok(done)
@@ -263,3 +268,7 @@ pub(super) fn absent(errno: Errno) -> Absent {
         errno => Absent::Unreadable(errno as i32),
     }
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

@@ -158,7 +158,7 @@ mod tests {
         let entry = SyscallInfo::Entry { audit_arch: 0xc000_003e, number: 59, args: [1, 2, 3, 4, 5, 6] };
         assert_eq!(SyscallInfo::decode(&info(1, numbers)), entry);
         assert_eq!(SyscallInfo::decode(&info(3, numbers)), entry);
-        assert_eq!(SyscallInfo::decode(&info(2, [-2_i64.cast_unsigned(); 7])[..33]), SyscallInfo::Exit(-2));
+        assert_eq!(SyscallInfo::decode(&info(2, [(-2_i64).cast_unsigned(); 7])[..33]), SyscallInfo::Exit(-2));
         assert_eq!(SyscallInfo::decode(&info(0, numbers)), SyscallInfo::None);
         assert_eq!(SyscallInfo::decode(&info(9, numbers)), SyscallInfo::None);
         for op in 0..4 {

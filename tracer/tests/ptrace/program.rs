@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::{fs, io, ptr, thread};
 
@@ -201,7 +202,11 @@ fn in_a_child(run: fn() -> i32) -> i32 {
 
 /// Many threads execute at the same time; one wins.
 fn threads_then_exec() -> i32 {
-    let run = || execve(TRUE, [c"the winner".as_ptr(), ptr::null()].as_ptr(), ptr::null());
+    static READY: Barrier = Barrier::new(8);
+    let run = || {
+        READY.wait();
+        execve(TRUE, [c"the winner".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+    };
     let threads: Vec<_> = (0..8).map(|_| thread::spawn(run)).collect();
     threads.into_iter().map(|thread| thread.join().unwrap_or(100)).max().unwrap_or(100)
 }
