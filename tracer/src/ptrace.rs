@@ -104,13 +104,9 @@ fn trace(
         }),
         Tracees::Processes(pids) => attach::processes(&mut engine, pids).map(|()| None),
     };
-    let ended = attached.and_then(|report| {
-        // OK because whoever started this thread waits for the word.
-        let _ = ready.send(report);
-        engine.run()
-    });
-    waker.end();
-    ended
+    // OK because whoever started this thread waits for the word.
+    let _ = ready.send(attached?);
+    engine.run()
 }
 
 /// The filter, if there is to be one, and why there is none although it would do.

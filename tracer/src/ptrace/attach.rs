@@ -3,7 +3,7 @@
 use nix::errno::Errno;
 use nix::sys::ptrace::Options;
 
-use super::engine::Engine;
+use super::engine::{Engine, no_syscall_info};
 use super::stop::Stop;
 use super::sys::{self, Resume};
 use crate::error::{Error, ErrorKind, Result};
@@ -42,12 +42,7 @@ pub(super) fn command(engine: &mut Engine, pid: u32, filtered: bool) -> Result<(
 }
 
 fn first_stop(pid: u32, how: Resume) -> Result<()> {
-    sys::syscall_info(pid).map_err(|errno| match errno {
-        Errno::EIO => Error::new(ErrorKind::Unsupported, "this kernel does not tell a tracer the system call")
-            .with_source(errno)
-            .with_hint("ptrace needs Linux 5.3 or newer: PTRACE_GET_SYSCALL_INFO"),
-        errno => refused(pid, errno),
-    })?;
+    sys::syscall_info(pid).map_err(|errno| no_syscall_info(pid, errno))?;
     sys::resume(pid, how, 0).map_err(|errno| refused(pid, errno))
 }
 

@@ -12,7 +12,7 @@ use super::exec::Entered;
 use super::proc::Status;
 use super::stop::{Stop, SyscallInfo};
 use super::sys::{self, Resume};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Child, End, Exec, Exit, Lost, What};
 use crate::options::{Collect, Wait};
 use crate::running::{Ended, Observed};
@@ -154,7 +154,7 @@ impl Engine {
         let info = match sys::syscall_info(tid) {
             Ok(info) => info,
             Err(Errno::ESRCH) => return Ok(()),
-            Err(err) => return Err(Error::io(format!("cannot see the system call of process {tid}"), err)),
+            Err(errno) => return Err(no_syscall_info(tid, errno)),
         };
         let Some(tracee) = self.tracees.get_mut(&tid) else { return Ok(()) };
         match info {
@@ -270,10 +270,16 @@ impl Engine {
         });
         for (tid, stop) in stopped.collect::<Vec<_>>() {
             self.early.insert(tid, Early::Adopted);
-            let Ok(Status { tgid, ppid, .. }) = Status::of(tid) else { continue };
-            if tgid == tid {
-                self.tell(What::Child(Child { parent_tgid: ppid, tgid }));
-            }
+            let tgid = match Status::of(tid) {
+                Ok(Status { tgid, ppid, .. }) => {
+                    if tgid == tid {
+                        self.tell(What::Child(Child { parent_tgid: ppid, tgid }));
+                    }
+                    tgid
+                }
+                // Its own end will be reported too.
+                Err(_) => tid,
+            };
             self.tracees.insert(tid, Tracee { tgid, entered: None });
             // OK because whatever fails here fails again at this tracee's next stop.
             let _ = self.take(tid, stop, 0);
@@ -319,9 +325,9 @@ impl Engine {
                 }
                 Stop::Signal(number) => number,
                 Stop::NewTask => {
-                    // The child is stopped, or will be.
+                    // The child is stopped, or will be, unless it was quicker and has been let go already.
                     let child = sys::message(tid).unwrap_or(0);
-                    if child != 0 {
+                    if is_traced(child) {
                         self.tracees.entry(child).or_insert(Tracee { tgid: child, entered: None });
                     }
                     0
@@ -338,6 +344,16 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Why a tracee's system call cannot be seen.
+pub(super) fn no_syscall_info(tid: u32, errno: Errno) -> Error {
+    if errno != Errno::EIO {
+        return Error::io(format!("cannot see the system call of process {tid}"), errno);
+    }
+    Error::new(ErrorKind::Unsupported, "this kernel does not tell a tracer the system call")
+        .with_source(errno)
+        .with_hint("ptrace needs Linux 5.3 or newer: PTRACE_GET_SYSCALL_INFO")
 }
 
 /// Whether this very thread traces it now.

@@ -111,9 +111,12 @@ impl Entered {
     }
 }
 
+/// Arguments, or an environment.
+type Strings = Field<List<Vec<u8>>>;
+
 struct Words {
-    argv: Field<List<Vec<u8>>>,
-    env: Field<List<Vec<u8>>>,
+    argv: Strings,
+    env: Strings,
     interpreter: Field<Vec<Vec<u8>>>,
 }
 
@@ -122,7 +125,7 @@ fn asked<T>(asked: bool, read: impl FnOnce() -> Field<T>) -> Field<T> {
 }
 
 /// The arguments and the environment that the kernel has put into a new program's memory, one behind the other.
-fn program_words(tgid: u32, args: bool, env: bool) -> (Field<List<Vec<u8>>>, Field<List<Vec<u8>>>) {
+fn program_words(tgid: u32, args: bool, env: bool) -> (Strings, Strings) {
     let areas = match Areas::of(tgid) {
         Ok(areas) => areas,
         Err(why) => {
@@ -146,7 +149,7 @@ fn program_words(tgid: u32, args: bool, env: bool) -> (Field<List<Vec<u8>>>, Fie
     (asked(args, || words(&memory, areas.args)), asked(env, || words(&memory, areas.env)))
 }
 
-fn words(memory: &Memory, range: (u64, u64)) -> Field<List<Vec<u8>>> {
+fn words(memory: &Memory, range: (u64, u64)) -> Strings {
     area(memory, range).map(|(bytes, cut)| split(&bytes, cut))
 }
 
@@ -175,10 +178,10 @@ fn split(bytes: &[u8], cut: Option<Cut>) -> List<Vec<u8>> {
 /// caller's first argument by the interpreter, its argument if it has one, and the path, for each level of `#!`; it makes
 /// one empty argument of none (Linux 5.18).
 fn split_interpreter(
-    args: Field<List<Vec<u8>>>,
+    args: Strings,
     argc: Field<usize>,
     argv0: Field<Option<Vec<u8>>>,
-) -> (Field<List<Vec<u8>>>, Field<Vec<Vec<u8>>>) {
+) -> (Strings, Field<Vec<Vec<u8>>>) {
     let mut args = match args {
         Ok(args) => args,
         Err(why) => return (Err(why.clone()), Err(why)),
@@ -194,7 +197,10 @@ fn split_interpreter(
     }
     let rest = argc.saturating_sub(1);
     let words = args.items.len().saturating_sub(rest + 1);
-    if words == 0 || args.cut.is_some() {
+    if args.cut.is_some() {
+        return (Ok(args), Err(Absent::NotSeen("argv is not whole")));
+    }
+    if words == 0 {
         return (Ok(args), Ok(Vec::new()));
     }
     let interpreter: Vec<_> = args.items.drain(..words).collect();

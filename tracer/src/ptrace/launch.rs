@@ -3,7 +3,7 @@
 //! Not `std::process::Command`, which waits for its child to execute, on the thread that has to trace it meanwhile, and
 //! which looks for a program in `PATH` by executing: those attempts would be in the trace.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::{ErrorKind as IoErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -227,14 +227,9 @@ fn ids_of(name: &str) -> Result<Ids> {
     let user =
         found.map_err(|err| Error::new(ErrorKind::Spawn, format!("cannot look up user `{name}`")).with_source(err))?;
     let user = user.ok_or_else(|| Error::new(ErrorKind::Spawn, format!("there is no user `{name}`")))?;
-    let groups =
-        CString::new(user.name).map_err(|_| Errno::EINVAL).and_then(|name: CString| groups_of(&name, user.gid));
+    let groups = getgrouplist(&c_string(user.name.as_ref())?, user.gid);
     let groups = groups.map_err(|err| Error::io(format!("cannot look up the groups of user `{name}`"), err))?;
     Ok(Ids { uid: user.uid, gid: user.gid, groups })
-}
-
-fn groups_of(name: &CStr, gid: Gid) -> Result<Vec<Gid>, Errno> {
-    getgrouplist(name, gid)
 }
 
 fn c_string(text: &OsStr) -> Result<CString> {

@@ -83,8 +83,13 @@ impl Memory {
                 // The file ends where nothing is mapped.
                 Ok(_) => return Err(Errno::EFAULT),
                 Err(_) if done > 0 => return Ok(done),
-                // EIO is what this file says for EFAULT.
-                Err(err) => return Err(if errno(&err) == Errno::EIO { Errno::EFAULT } else { errno(&err) }),
+                // What this file says for EFAULT; EINVAL is where an address would be a negative position.
+                Err(err) => {
+                    return Err(match errno(&err) {
+                        Errno::EIO | Errno::EINVAL => Errno::EFAULT,
+                        errno => errno,
+                    });
+                }
             }
         }
         Ok(done)
@@ -115,13 +120,11 @@ impl Memory {
     /// The pointers of an array that ends with a null one; a null address is an empty array, as for the kernel.
     pub(super) fn pointers(&self, address: u64, width: usize) -> Field<List<u64>> {
         let mut list = List::default();
-        let mut at = address;
-        let mut pages = 1;
-        while address != 0 {
-            if list.items.len() * width > MAX_TOTAL {
-                list.cut = Some(Cut::TooLong);
-                break;
-            }
+        let (mut at, mut pages) = (address, 1);
+        if address == 0 {
+            return Ok(list);
+        }
+        while list.items.len() * width <= MAX_TOTAL {
             // One page first, which most arrays fit in, then more and more.
             let len = ((PAGE - at % PAGE) + (pages - 1) * PAGE) as usize / width * width;
             let len = len.max(width);
@@ -140,9 +143,10 @@ impl Memory {
                 list.cut = Some(unreadable(errno));
                 return if list.items.is_empty() { Err(absent(errno)) } else { Ok(list) };
             }
-            let Some(next) = at.checked_add(len as u64) else { break };
-            (at, pages) = (next, (pages * 4).min(MAX_PIECES as u64 / 4));
+            // What is readable does not wrap around: the next read would fail.
+            (at, pages) = (at.wrapping_add(len as u64), (pages * 4).min(MAX_PIECES as u64 / 4));
         }
+        list.cut = Some(Cut::TooLong);
         Ok(list)
     }
 
@@ -263,3 +267,7 @@ pub(super) fn absent(errno: Errno) -> Absent {
         errno => Absent::Unreadable(errno as i32),
     }
 }
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

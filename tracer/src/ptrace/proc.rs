@@ -211,3 +211,7 @@ fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn number<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+#[path = "proc_tests.rs"]
+mod tests;

@@ -23,11 +23,12 @@ impl Waker {
         // Signals for the whole process group, those of a terminal, are not for it.
         let mut before = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&SigSet::all()), Some(&mut before))?;
+        let parent = nix::unistd::getpid();
         // SAFETY: without a stack of its own and without CLONE_VM it is a fork; the child calls only what is
         // async-signal-safe. CLONE_FILES keeps it from holding files open that the rest of the process has closed.
         let pid = unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_FILES | libc::SIGCHLD, 0, 0, 0, 0) };
         if pid == 0 {
-            sleep_until_told(told.as_raw_fd());
+            sleep_until_told(told.as_raw_fd(), parent);
         }
         let pid = Errno::result(pid);
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
@@ -39,9 +40,11 @@ impl Waker {
     pub(super) fn event() -> Result<Arc<EventFd>, Errno> {
         EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map(Arc::new)
     }
+}
 
+impl Drop for Waker {
     /// Has it end, and waits for that. It must be the thread that made it.
-    pub(super) fn end(self) {
+    fn drop(&mut self) {
         let pid = Pid::from_raw(self.pid.cast_signed());
         // It may have ended already, as it was told to.
         let _ = kill(pid, Signal::SIGKILL);
@@ -49,15 +52,17 @@ impl Waker {
     }
 }
 
-fn sleep_until_told(told: i32) -> ! {
+fn sleep_until_told(told: i32, parent: Pid) -> ! {
     let mut count = 0_u64;
-    // SAFETY: the kernel writes eight bytes to `count`; the other calls take numbers. `_exit` runs nothing of this
-    // program's. Were the parent gone before it could send the signal, that thread's id would not be the parent's: but a
-    // process is the parent, so that case is left to the eventfd, which is then closed with the last one who has it.
+    // SAFETY: the kernel writes eight bytes to `count`; the other calls take numbers, and a string with a NUL. `_exit`
+    // runs nothing of this program's.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         libc::prctl(libc::PR_SET_NAME, c"tracer-waker".as_ptr());
-        libc::read(told, (&raw mut count).cast(), 8);
+        // A parent that was killed before the first of these calls sends no signal.
+        if libc::getppid() == parent.as_raw() {
+            libc::read(told, (&raw mut count).cast(), 8);
+        }
         libc::_exit(0)
     }
 }

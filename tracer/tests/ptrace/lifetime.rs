@@ -161,3 +161,19 @@ fn a_running_process_is_attached_to_with_all_threads() {
     // A child of the tracing process itself: the trace has waited for it, and nobody can again.
     assert_eq!(child.wait().expect_err("it is gone").raw_os_error(), Some(nix::libc::ECHILD));
 }
+
+/// Check that a trace can be stopped while processes are made at a high rate: none stays traced, all end.
+#[rstest]
+#[case::plain(Way::Plain)]
+#[case::filter(Way::Filter)]
+fn a_trace_is_stopped_while_processes_are_made(#[case] way: Way) {
+    let script = "exec 2>/dev/null; for j in 1 2 3 4; do (i=0; while [ $i -lt 100 ]; do /bin/true & i=$((i+1)); done; wait) & done; wait";
+    for seen in [1, 10, 100, 400] {
+        let mut trace = Trace::start(Target::Command(launch(&[SH, "-c", script])), way.options()).expect("starts");
+        let events: Vec<_> = trace.by_ref().take(seen).collect();
+        trace.stopper().stop();
+        let What::Exec(root) = &events[0].what else { panic!("{:?}", events[0]) };
+        assert_eq!(ended(trace).summary.status, None);
+        until("the end of the command", || status(root.tgid, "State:").is_none());
+    }
+}

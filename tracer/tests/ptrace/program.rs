@@ -5,6 +5,7 @@ use std::ffi::{CStr, CString};
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::{fs, io, ptr, thread};
 
@@ -63,6 +64,8 @@ fn run(program: &str) -> i32 {
         "trap-signal" => signal_to_itself(libc::SIGTRAP),
         "stop-and-continue" => stop_and_continue(),
         "own-filter" => own_filter(),
+        "tracer-before-5.3" => tracer_before_5_3(),
+        "tracer-without-vm-readv" => tracer_without_vm_readv(),
         "untraced-clone" => untraced_clone(),
         "kill-while-executing" => kill_while_executing(),
         "compat" => compat(),
@@ -201,7 +204,11 @@ fn in_a_child(run: fn() -> i32) -> i32 {
 
 /// Many threads execute at the same time; one wins.
 fn threads_then_exec() -> i32 {
-    let run = || execve(TRUE, [c"the winner".as_ptr(), ptr::null()].as_ptr(), ptr::null());
+    static READY: Barrier = Barrier::new(8);
+    let run = || {
+        READY.wait();
+        execve(TRUE, [c"the winner".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+    };
     let threads: Vec<_> = (0..8).map(|_| thread::spawn(run)).collect();
     threads.into_iter().map(|thread| thread.join().unwrap_or(100)).max().unwrap_or(100)
 }
@@ -225,7 +232,7 @@ fn signal_to_itself(number: i32) -> i32 {
 
 /// A child stops itself, its parent sees that and lets it go on; it executes then.
 fn stop_and_continue() -> i32 {
-    let child = Command::new(SH).args(["-c", "kill -STOP $$; exec /bin/true continued"]).spawn().expect("starts");
+    let mut child = Command::new(SH).args(["-c", "kill -STOP $$; exec /bin/true continued"]).spawn().expect("starts");
     let pid = child.id().cast_signed();
     let mut status = 0;
     // SAFETY: the kernel writes one integer to `status`; the rest are numbers.
@@ -233,27 +240,60 @@ fn stop_and_continue() -> i32 {
         assert_eq!(libc::waitpid(pid, &mut status, libc::WUNTRACED), pid);
         assert!(libc::WIFSTOPPED(status) && libc::WSTOPSIG(status) == libc::SIGSTOP, "{status:#x}");
         assert_eq!(libc::kill(pid, libc::SIGCONT), 0);
-        assert_eq!(libc::waitpid(pid, &mut status, 0), pid);
     }
-    std::process::ExitStatus::from_raw(status).code().unwrap_or(100)
+    child.wait().expect("it ends").code().unwrap_or(100)
 }
 
 /// A filter of the program's own refuses execve with an errno of its choice.
 fn own_filter() -> i32 {
+    refuse(libc::SYS_execve, None, libc::EDOM);
+    execve(TRUE, [c"refused".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+}
+
+/// Has a system call, with this first argument if one is given, fail from now on.
+fn refuse(call: libc::c_long, argument: Option<u32>, errno: i32) {
     let step = |code: u32, k, jt, jf| libc::sock_filter { code: code as u16, jt, jf, k };
+    let load = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    let jump_if_equal = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     let filter = [
-        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-        step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, libc::SYS_execve as u32, 0, 1),
-        step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | libc::EDOM.cast_unsigned(), 0, 0),
+        step(load, 0, 0, 0),
+        step(jump_if_equal, call as u32, 0, 3),
+        // The lower half of the first argument, on machines whose lower half comes first.
+        step(load, 16, 0, 0),
+        // Both ways lead to the refusal if no argument was given.
+        step(jump_if_equal, argument.unwrap_or_default(), 0, u8::from(argument.is_some())),
+        step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned(), 0, 0),
         step(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0, 0),
     ];
-    let program = libc::sock_fprog { len: 4, filter: filter.as_ptr().cast_mut() };
-    // SAFETY: the kernel reads `program` and the four instructions that it points to.
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the kernel reads `program` and the instructions that it points to.
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        assert_eq!(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program), 0);
+        let flags = libc::SECCOMP_FILTER_FLAG_TSYNC;
+        assert_eq!(libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program), 0);
     }
-    execve(TRUE, [c"refused".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+}
+
+/// A tracer on a kernel that does not say what a tracee's system call is.
+fn tracer_before_5_3() -> i32 {
+    const PTRACE_GET_SYSCALL_INFO: u32 = 0x420e;
+    refuse(libc::SYS_ptrace, Some(PTRACE_GET_SYSCALL_INFO), libc::EIO);
+    let err = Trace::start(Target::Command(launch(&["/bin/true"])), Way::Plain.options()).expect_err("refused");
+    assert!(err.hint().is_some_and(|hint| hint.contains("5.3")), "{err:?}");
+    assert_eq!(err.kind(), tracer::ErrorKind::Unsupported);
+    0
+}
+
+/// A tracer where memory can be read only by its file.
+fn tracer_without_vm_readv() -> i32 {
+    refuse(libc::SYS_process_vm_readv, None, libc::EPERM);
+    for (path, errno) in [("/bin/true", 0), ("/no/such/file", libc::ENOENT)] {
+        let traced = Way::Filter.sh(&format!("{path} word; exit 0"));
+        let exec = traced.only(path);
+        assert_eq!((crate::common::argv(exec), exec.errno), (vec![path.to_owned(), "word".to_owned()], errno));
+        assert!(!crate::common::strings(exec.env.as_ref().expect("env")).is_empty());
+    }
+    0
 }
 
 /// A child that no tracer gets executes: its exit status.

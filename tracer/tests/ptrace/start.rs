@@ -79,3 +79,13 @@ fn a_filter_is_used_when_it_is_left_to_us() {
     assert_eq!((trace.backend().name, trace.backend().degraded.as_deref()), ("seccomp", None));
     assert_eq!(ended(trace).code(), Some(0));
 }
+
+/// Check a kernel before 5.3: here a filter of the tracer's own makes its answer. And one where memory cannot be read in
+/// bulk, as in some containers.
+#[rstest]
+#[case::refuses("tracer-before-5.3")]
+#[case::uses_the_file("tracer-without-vm-readv")]
+fn a_tracer_that_is_not_answered(#[case] name: &str) {
+    let output = crate::program::command(name).output().expect("starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
