@@ -50,7 +50,7 @@ pub(super) struct Programs {
     system_wide: bool,
 }
 
-type Failure = (&'static str, libbpf_rs::Error);
+pub(super) type Failure = (&'static str, libbpf_rs::Error);
 
 const EXIT: &str = "tracer_exit";
 const FORK: &str = "tracer_fork";
@@ -69,8 +69,10 @@ impl Programs {
             if tier <= Tier::Fentry && !probed.iter().filter(|probed| native(probed)).all(fentry) {
                 tier = Tier::Kprobe;
             }
-            let plan: Vec<Tier> =
-                probed.iter().map(|probed| if tier <= Tier::Fentry { probed.fentry.unwrap_or(Tier::Kprobe) } else { tier }).collect();
+            let plan: Vec<Tier> = probed
+                .iter()
+                .map(|probed| if tier <= Tier::Fentry { probed.fentry.unwrap_or(Tier::Kprobe) } else { tier })
+                .collect();
             let (started, log) = capture_log(|| Self::load(setup, &mut probed, &plan));
             let refusal = match started {
                 Ok(Ok(programs)) => return Ok(programs),
@@ -102,26 +104,7 @@ impl Programs {
         // libbpf raises RLIMIT_MEMLOCK by itself, only where the kernel needs it (before 5.11), and goes on if it may not.
         let mut open = TracerSkelBuilder::default().open(place).map_err(doing("cannot open the BPF object"))?;
         setup.configure(&mut open)?;
-        let mut wanted: HashMap<String, Option<&str>> = COMMON.map(|name| (name.to_owned(), None)).into();
-        for (probed, tier) in probed.iter().zip(plan) {
-            match tier {
-                Tier::FentrySleepable | Tier::Fentry => {
-                    let [enter, leave] = fentry_names(*tier, probed.hook.suffix);
-                    wanted.insert(enter, probed.function);
-                    wanted.insert(leave, probed.function);
-                }
-                Tier::Kprobe => wanted.extend(KPROBES.map(|name| (name.to_owned(), None))),
-                Tier::Tracepoint => wanted.extend(TRACEPOINTS.map(|name| (name.to_owned(), None))),
-            }
-        }
-        for mut program in open.open_object_mut().progs_mut() {
-            let function = wanted.get(&*program.name().to_string_lossy());
-            program.set_autoload(function.is_some());
-            if let Some(Some(function)) = function {
-                let target = program.set_attach_target(0, Some((*function).to_owned()));
-                target.map_err(doing("cannot set a program's function"))?;
-            }
-        }
+        select(open.open_object_mut(), probed, plan).map_err(doing("cannot set a program's function"))?;
         let skel = open.load().map_err(doing("cannot load the BPF programs"))?;
         setup.fill(&skel)?;
 
@@ -246,9 +229,9 @@ impl Programs {
     pub(super) fn backend(&self) -> Backend {
         let tier = self.hooks.first().and_then(|hook| hook.tier);
         let degraded = match tier {
-            Some(Tier::Tracepoint) => {
-                Some("every system call of every process passes two programs, and a page that is not resident is not read")
-            }
+            Some(Tier::Tracepoint) => Some(
+                "every system call of every process passes two programs, and a page that is not resident is not read",
+            ),
             _ => None,
         };
         Backend { name: "ebpf", tier: tier.map(|tier| tier.name().to_owned()), degraded: degraded.map(str::to_owned) }
@@ -312,7 +295,19 @@ impl Programs {
     /// be. Counted since 5.12.
     fn missed(&self, which: impl Fn(&str) -> bool) -> u64 {
         let programs = self.skel.object().progs_mut().filter(|program| which(&program.name().to_string_lossy()));
-        programs.filter(|program| program.as_fd().as_raw_fd() > 0).map(|program| missed(program.as_fd())).sum()
+        programs
+            .filter(|program| program.as_fd().as_raw_fd() > 0)
+            .map(|program| info(program.as_fd()).recursion_misses)
+            .sum()
+    }
+
+    /// The instructions that the verifier went through for each program, where the kernel says (since 5.16).
+    pub(super) fn verified(&self) -> Vec<(String, u32)> {
+        let programs = self.skel.object().progs_mut().filter(|program| program.as_fd().as_raw_fd() > 0);
+        let verified = |program: libbpf_rs::ProgramMut<'_>| {
+            (program.name().to_string_lossy().into_owned(), info(program.as_fd()).verified_insns)
+        };
+        programs.map(verified).collect()
     }
 
     fn with_bss<T>(&mut self, none: T, with: impl FnOnce(*mut types::bss) -> T) -> T {
@@ -320,8 +315,30 @@ impl Programs {
     }
 }
 
+/// Has the programs loaded that the plan takes, and no others.
+pub(super) fn select(object: &mut OpenObject, probed: &[Probed], plan: &[Tier]) -> libbpf_rs::Result<()> {
+    let mut wanted: HashMap<String, Option<&str>> = COMMON.map(|name| (name.to_owned(), None)).into();
+    for (probed, tier) in probed.iter().zip(plan) {
+        match tier {
+            Tier::FentrySleepable | Tier::Fentry => {
+                wanted.extend(fentry_names(*tier, probed.hook.suffix).map(|name| (name, probed.function)));
+            }
+            Tier::Kprobe => wanted.extend(KPROBES.map(|name| (name.to_owned(), None))),
+            Tier::Tracepoint => wanted.extend(TRACEPOINTS.map(|name| (name.to_owned(), None))),
+        }
+    }
+    for mut program in object.progs_mut() {
+        let function = wanted.get(&*program.name().to_string_lossy());
+        program.set_autoload(function.is_some());
+        if let Some(Some(function)) = function {
+            program.set_attach_target(0, Some((*function).to_owned()))?;
+        }
+    }
+    Ok(())
+}
+
 impl Setup {
-    fn configure(&self, open: &mut OpenTracerSkel<'_>) -> Result<(), Failure> {
+    pub(super) fn configure(&self, open: &mut OpenTracerSkel<'_>) -> Result<(), Failure> {
         let doing = |what| move |err| (what, err);
         let ring = ring_size(self.ring_bytes);
         if let Some(rodata) = &mut open.maps.rodata_data {
@@ -343,7 +360,8 @@ impl Setup {
 
     /// Puts the filter's keys into their map.
     fn fill(&self, skel: &TracerSkel<'_>) -> Result<(), Failure> {
-        let (pid_kind, uid_kind, comm_kind) = (wanted_kind::WANTED_PID, wanted_kind::WANTED_UID, wanted_kind::WANTED_COMM);
+        let (pid_kind, uid_kind, comm_kind) =
+            (wanted_kind::WANTED_PID, wanted_kind::WANTED_UID, wanted_kind::WANTED_COMM);
         let key = |kind: u32, id: u32, comm: &[u8]| {
             let mut key = [0; 8 + limits::COMM_LEN.0 as usize];
             key[..4].copy_from_slice(&kind.to_ne_bytes());
@@ -407,10 +425,11 @@ fn refusal_of(doing: &str, err: &libbpf_rs::Error, log: &str) -> Refusal {
     Refusal::new(if doing.contains("attach") { "attach" } else { "load" }, errno, words)
 }
 
-fn missed(program: BorrowedFd<'_>) -> u64 {
+/// What the kernel says of a program; zeros where it does not.
+fn info(program: BorrowedFd<'_>) -> libbpf_sys::bpf_prog_info {
     let mut info = libbpf_sys::bpf_prog_info::default();
     let mut len = size_of_val(&info) as u32;
     // SAFETY: `info` is writable and `len` is its size; an older kernel fills less and leaves the zeros.
     let err = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut len) };
-    if err == 0 { info.recursion_misses } else { 0 }
+    if err == 0 { info } else { libbpf_sys::bpf_prog_info::default() }
 }

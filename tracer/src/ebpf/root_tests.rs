@@ -75,7 +75,8 @@ fn each_tier_sees_successes_and_failures(#[case] best: Tier) {
     assert_eq!(strings(&execs[2].argv), ["/bin/true", "x", "y"]);
     assert_eq!(strings(&execs[1].env), strings(&execs[2].env));
     assert_eq!(execs[2].ppid, execs[0].tgid);
-    let children: Vec<_> = all.iter().filter_map(|what| if let What::Child(child) = what { Some(*child) } else { None }).collect();
+    let children: Vec<_> =
+        all.iter().filter_map(|what| if let What::Child(child) = what { Some(*child) } else { None }).collect();
     assert!(children.contains(&Child { parent_tgid: execs[0].tgid, tgid: execs[2].tgid }), "{children:?}");
     let last = all.last().expect("something");
     assert!(matches!(last, What::Exit(exit) if exit.tgid == execs[0].tgid && exit.end == End::Code(3)), "{last:?}");

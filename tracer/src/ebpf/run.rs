@@ -221,11 +221,8 @@ impl Reader {
             untracked: lost.untracked.saturating_sub(untracked),
         };
         if new != Lost::default() {
-            self.reported = Lost {
-                execs: execs + new.execs,
-                others: others + new.others,
-                untracked: untracked + new.untracked,
-            };
+            self.reported =
+                Lost { execs: execs + new.execs, others: others + new.others, untracked: untracked + new.untracked };
             self.sink.send(Observed { boot: boot_time(), what: What::Lost(new) });
         }
     }

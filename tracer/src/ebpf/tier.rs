@@ -50,21 +50,39 @@ pub(crate) struct Hook {
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! functions {
-    (native $call:literal) => { &[concat!("__x64_sys_", $call)] };
-    (compat $call:literal) => { &[concat!("__ia32_compat_sys_", $call)] };
-    (x32 $call:literal) => { &[concat!("__x64_compat_sys_", $call), concat!("__x32_compat_sys_", $call)] };
+    (native $call:literal) => {
+        &[concat!("__x64_sys_", $call)]
+    };
+    (compat $call:literal) => {
+        &[concat!("__ia32_compat_sys_", $call)]
+    };
+    (x32 $call:literal) => {
+        &[concat!("__x64_compat_sys_", $call), concat!("__x32_compat_sys_", $call)]
+    };
 }
 #[cfg(target_arch = "aarch64")]
 macro_rules! functions {
-    (native $call:literal) => { &[concat!("__arm64_sys_", $call)] };
-    (compat $call:literal) => { &[concat!("__arm64_compat_sys_", $call)] };
-    (x32 $call:literal) => { &[] };
+    (native $call:literal) => {
+        &[concat!("__arm64_sys_", $call)]
+    };
+    (compat $call:literal) => {
+        &[concat!("__arm64_compat_sys_", $call)]
+    };
+    (x32 $call:literal) => {
+        &[]
+    };
 }
 #[cfg(target_arch = "riscv64")]
 macro_rules! functions {
-    (native $call:literal) => { &[concat!("__riscv_sys_", $call)] };
-    (compat $call:literal) => { &[concat!("__riscv_compat_sys_", $call)] };
-    (x32 $call:literal) => { &[] };
+    (native $call:literal) => {
+        &[concat!("__riscv_sys_", $call)]
+    };
+    (compat $call:literal) => {
+        &[concat!("__riscv_compat_sys_", $call)]
+    };
+    (x32 $call:literal) => {
+        &[]
+    };
 }
 
 /// All hooks. The functions take the caller's registers: kernels without such wrappers (riscv64 before 6.6) have the
