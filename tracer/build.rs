@@ -9,8 +9,7 @@
 //! `LIBBPF_SYS_EXTRA_CFLAGS=-I…` for their headers.
 
 use std::env;
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use libbpf_cargo::SkeletonBuilder;
 
@@ -19,18 +18,14 @@ fn main() {
     println!("cargo:rerun-if-env-changed=CLANG");
 
     let clang = env::var_os("CLANG").unwrap_or_else(|| "clang".into());
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    for (source, skeleton) in
-        [("tracer.bpf.c", "tracer.skel.rs"), ("first_light/first_light.bpf.c", "first_light.skel.rs")]
-    {
-        build(&clang, &PathBuf::from("src/bpf").join(source), &out.join(skeleton));
-    }
-}
-
-fn build(clang: &OsStr, source: &Path, skeleton: &Path) {
+    let skeleton = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("tracer.skel.rs");
     // v2 is what every JIT of 5.10 knows: v3 brings 32-bit jumps, which cost its verifier precision.
     let args = ["-std=gnu11", "-mcpu=v2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter"];
-    let built = SkeletonBuilder::new().source(source).clang(clang).clang_args(args).build_and_generate(skeleton);
+    let built = SkeletonBuilder::new()
+        .source("src/bpf/tracer.bpf.c")
+        .clang(&clang)
+        .clang_args(args)
+        .build_and_generate(&skeleton);
     if let Err(err) = built {
         println!("cargo:warning=the BPF side was not built with `{}`", clang.display());
         panic!("{err:#}\nhint: install clang, or set CLANG to a clang that has the bpf target");

@@ -12,7 +12,7 @@ mod context;
 mod decode;
 mod exec;
 mod launch;
-pub(crate) mod load_error;
+mod load_error;
 mod parts;
 mod probe;
 mod programs;
@@ -22,7 +22,7 @@ mod tree;
 mod wire;
 
 use programs::Setup;
-pub use tier::Tier;
+pub(crate) use tier::Tier;
 
 /// What happened and was not taken yet, at most.
 const CHANNEL: usize = 4096;
@@ -50,16 +50,16 @@ pub(crate) fn start_with(target: &Target, options: &Options, best: Tier) -> Resu
         .name("tracer-ebpf".to_owned())
         .spawn(move || run::run(&target, &options, &setup, out, &stop, &started))
         .map_err(|err| Error::io("cannot start a thread", err))?;
-    match begun.recv() {
-        Ok(Ok(())) => {}
+    let backend = match begun.recv() {
+        Ok(Ok(backend)) => backend,
         Ok(Err(err)) => return Err(err),
         Err(_) => return Err(Error::new(crate::ErrorKind::Io, "the eBPF backend's thread ended early")),
-    }
+    };
     let stop = Box::new(move || {
         // OK because the reading end is gone only when the trace has ended.
         let _ = (&stopper).write_all(&[0]);
     });
-    Ok(Running { observed, stop, thread })
+    Ok(Running { backend, observed, stop, thread })
 }
 
 #[cfg(test)]

@@ -18,8 +18,12 @@ pub enum ErrorKind {
     Unsupported,
     /// The command could not be started.
     Spawn,
+    /// What was asked for makes no sense.
+    Usage,
     /// Another system call failed.
     Io,
+    /// A bug of this crate.
+    Bug,
 }
 
 /// An error with what was being done, its cause, and where known a way out.

@@ -17,8 +17,21 @@ pub(crate) struct Observed {
     pub(crate) what: What,
 }
 
+/// What sees the execs, in words for the metadata and the summary of a trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// `ptrace`, `seccomp` (which is ptrace with a filter) or `ebpf`.
+    pub name: &'static str,
+    /// How it is attached, if there is more than one way: `fentry`, `kprobe`, `tracepoint`.
+    pub tier: Option<String>,
+    /// Why it sees less, or costs more, than it does elsewhere; `None` at its best.
+    pub degraded: Option<String>,
+}
+
 /// A backend at work, on a thread of its own. The channel is bounded: who does not read holds up the backend.
 pub(crate) struct Running {
+    /// What it is.
+    pub(crate) backend: Backend,
     /// What it sees, in order; closed when the trace has ended.
     pub(crate) observed: Receiver<Observed>,
     /// Ends the trace: detaches, leaves the traced processes running. May be called again, from any thread.

@@ -14,7 +14,7 @@ thread_local! {
 
 /// Runs `load` and returns what libbpf would have printed to stderr meanwhile. The printer is global to the process,
 /// hence the lock, and the one that was set before comes back.
-pub(crate) fn capture_log<T>(load: impl FnOnce() -> T) -> (T, String) {
+pub(super) fn capture_log<T>(load: impl FnOnce() -> T) -> (T, String) {
     static PRINTER: Mutex<()> = Mutex::new(());
     let _one_at_a_time = PRINTER.lock().unwrap_or_else(PoisonError::into_inner);
     LOG.take();
@@ -40,7 +40,7 @@ struct Seen<'a> {
 }
 
 /// Finds the likely cause.
-pub(crate) fn classify(doing: &str, err: libbpf_rs::Error, log: String) -> Error {
+pub(super) fn classify(doing: &str, err: libbpf_rs::Error, log: String) -> Error {
     let (kind, hint) = cause(Seen {
         denied: err.kind() == libbpf_rs::ErrorKind::PermissionDenied,
         root: nix::unistd::Uid::effective().is_root(),

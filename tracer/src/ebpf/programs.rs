@@ -15,6 +15,7 @@ use super::tier::Tier;
 use crate::error::{Error, Result};
 use crate::event::Lost;
 use crate::options::{Collect, Filter, Outcome};
+use crate::running::Backend;
 use crate::skeleton::types::{limits, wanted_kind, wire_field};
 use crate::skeleton::{OpenTracerSkel, TracerSkel, TracerSkelBuilder, types};
 
@@ -239,6 +240,18 @@ impl Programs {
             unsafe { (&raw mut (*bss).spawner).write_volatile(0) }
         });
         Ok(spawned)
+    }
+
+    /// What sees the execs, by the tier of execve.
+    pub(super) fn backend(&self) -> Backend {
+        let tier = self.hooks.first().and_then(|hook| hook.tier);
+        let degraded = match tier {
+            Some(Tier::Tracepoint) => {
+                Some("every system call of every process passes two programs, and a page that is not resident is not read")
+            }
+            _ => None,
+        };
+        Backend { name: "ebpf", tier: tier.map(|tier| tier.name().to_owned()), degraded: degraded.map(str::to_owned) }
     }
 
     /// Takes the programs off their hooks; their maps stay.

@@ -19,7 +19,7 @@ use super::tree::with_descendants;
 use crate::error::{Error, Result};
 use crate::event::{Lost, What};
 use crate::options::{Options, Target, Wait};
-use crate::running::{Ended, Observed};
+use crate::running::{Backend, Ended, Observed};
 
 /// How long the reader looks away while there is something to read: what has come meanwhile is taken at one go.
 const PAUSE_MS: u16 = 5;
@@ -35,7 +35,7 @@ pub(super) fn run(
     setup: &Setup,
     out: SyncSender<Observed>,
     stop: &PipeReader,
-    started: &Sender<Result<()>>,
+    started: &Sender<Result<Backend>>,
 ) -> Result<Ended> {
     let mut reader = match Reader::start(target, options, setup, out) {
         Ok(reader) => reader,
@@ -46,7 +46,7 @@ pub(super) fn run(
         }
     };
     // OK as above.
-    let _ = started.send(Ok(()));
+    let _ = started.send(Ok(reader.programs.backend()));
     reader.read(stop)?;
     reader.finish()
 }
