@@ -102,3 +102,5 @@ fn take<T: Record>(bytes: &mut &[u8]) -> Option<T> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod root_tests;

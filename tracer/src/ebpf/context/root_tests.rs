@@ -2,79 +2,39 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::RingBufferBuilder;
-use libbpf_rs::skel::{OpenSkel, SkelBuilder};
-use rstest::rstest;
 use serial_test::serial;
 
-use super::super::parts::Parts;
-use super::super::wire::read;
-use crate::event::{Credentials, Cut, Fd, Field, Ids, List, Text};
-use crate::skeleton::TracerSkelBuilder;
-use crate::skeleton::types::{rec_close, rec_data, rec_key, rec_kind};
+use crate::ebpf::start;
+use crate::event::{Credentials, Cut, Exec, Fd, Field, Ids, List, Text, What};
+use crate::options::{Collect, Options, Target};
 
 mod zoo;
 use zoo::{Animal, Waiting};
 
-/// What is collected of an exec.
-#[derive(Debug)]
-struct Seen {
-    cwd: Field<Text>,
-    fds: Field<List<Fd>>,
-    credentials: Field<Credentials>,
-    cgroup: Field<Text>,
-    namespace_pids: Field<Vec<u32>>,
-    records: usize,
-    bytes: usize,
-}
-
-/// Traces the exec of a process that waits for it.
-fn trace(waiting: Waiting) -> Seen {
-    let mut place = MaybeUninit::uninit();
-    let open = TracerSkelBuilder::default().open(&mut place).expect("opens");
-    let mut skel = open.load().expect("loads");
-    skel.maps.bss_data.as_mut().expect("there").target = waiting.pid;
-    let links = [skel.progs.tracer_enter.attach().expect("attaches"), skel.progs.tracer_leave.attach().expect("attaches")];
-    waiting.finish();
-    drop(links);
-    let parts = std::cell::RefCell::new((Parts::default(), 0, 0));
-    let mut ring = RingBufferBuilder::new();
-    ring.add(&skel.maps.events, |record| {
-        let mut all = parts.borrow_mut();
-        let (parts, records, bytes) = &mut *all;
-        *records += 1;
-        *bytes += record.len() + 8;
-        let key: rec_key = read(record).expect("a key");
-        match rec_kind(key.kind.into()) {
-            rec_kind::REC_DATA => {
-                let data: rec_data = read(record).expect("a data record");
-                assert!(parts.append(key.field, key.index, data.offset, &record[24..][..data.len as usize]));
-            }
-            rec_kind::REC_CLOSE => {
-                let close: rec_close = read(record).expect("a close record");
-                assert!(parts.close(key.field, key.index, close.status, close.len));
-            }
-            _ => panic!("unexpected {key:?}"),
-        }
-        0
-    })
-    .expect("added");
-    ring.build().expect("built").consume().expect("consumed");
-    let (parts, records, bytes) = &*parts.borrow();
-    Seen {
-        cwd: super::cwd(parts),
-        fds: super::fds(parts),
-        credentials: super::credentials(parts),
-        cgroup: super::cgroup(parts),
-        namespace_pids: super::namespace_pids(parts),
-        records: *records,
-        bytes: *bytes,
-    }
+/// Traces the execs of processes that wait for them, in the best tier that this kernel has. All in one trace, because
+/// loading the programs is most of what a test costs in a guest.
+fn trace<const N: usize>(waiting: [Waiting; N]) -> [Exec; N] {
+    let collect = Collect { argv: false, env: false, interpreter: false, ..Collect::default() };
+    let target = Target::Processes(waiting.iter().map(|waiting| waiting.pid).collect());
+    let running = start(&target, &Options { collect, ..Options::default() }).expect("starts");
+    let execs = waiting.map(|waiting| {
+        let pid = waiting.pid;
+        waiting.finish();
+        let exec = running.observed.iter().find_map(|observed| match observed.what {
+            What::Exec(exec) if exec.tgid == pid => Some(exec),
+            _ => None,
+        });
+        *exec.expect("its exec is seen")
+    });
+    (running.stop)();
+    // Until the backend has ended, it may wait for somebody to take what happened.
+    drop(running.observed);
+    running.thread.join().expect("no panic").expect("no error");
+    execs
 }
 
 /// A directory for an animal to live in.
@@ -93,8 +53,7 @@ fn link(path: impl AsRef<Path>) -> Field<Text> {
 }
 
 /// What `/proc` says of the open files.
-fn proc_fds(pid: u32) -> Vec<Fd> {
-    let proc = PathBuf::from(format!("/proc/{pid}"));
+fn proc_fds(proc: &Path) -> Vec<Fd> {
     let numbers = fs::read_dir(proc.join("fd")).expect("it lives");
     let numbers: BTreeMap<u32, PathBuf> = numbers
         .map(|entry| entry.expect("readable").path())
@@ -102,7 +61,8 @@ fn proc_fds(pid: u32) -> Vec<Fd> {
         .collect();
     let fd = |(number, path): (u32, PathBuf)| {
         let info = fs::read_to_string(proc.join(format!("fdinfo/{number}"))).expect("it is open");
-        let value = |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t")).map(str::trim);
+        let value =
+            |key: &str| info.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(":\t")).map(str::trim);
         let flags = u32::from_str_radix(value("flags").expect("there"), 8).expect("octal");
         // fdinfo has the inode since 5.14.
         let inode = value("ino").map(|ino| ino.parse().expect("a number"));
@@ -119,9 +79,9 @@ fn proc_fds(pid: u32) -> Vec<Fd> {
     numbers.into_iter().map(fd).collect()
 }
 
-/// What `/proc` says of a thread's credentials.
-fn proc_credentials(pid: u32, tid: u32) -> Credentials {
-    let status = fs::read_to_string(format!("/proc/{pid}/task/{tid}/status")).expect("it lives");
+/// What `/proc` says of the credentials.
+fn proc_credentials(proc: &Path) -> Credentials {
+    let status = fs::read_to_string(proc.join("status")).expect("it lives");
     let numbers = |key: &str| {
         let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).expect("a line of it");
         line.split_whitespace().map(|number| number.parse().expect("a number")).collect::<Vec<u32>>()
@@ -133,8 +93,8 @@ fn proc_credentials(pid: u32, tid: u32) -> Credentials {
     Credentials { uid: ids("Uid"), gid: ids("Gid"), groups: List { items: numbers("Groups"), cut: None } }
 }
 
-fn proc_cgroup(pid: u32) -> Field<Text> {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it lives");
+fn proc_cgroup(proc: &Path) -> Field<Text> {
+    let groups = fs::read_to_string(proc.join("cgroup")).expect("it lives");
     let path = groups.lines().find_map(|line| line.strip_prefix("0::")).expect("a cgroup of version 2");
     whole(path.as_bytes())
 }
@@ -159,119 +119,113 @@ fn path_of(fd: &Fd) -> String {
 #[ignore = "root: loads BPF programs"]
 #[serial]
 fn open_files_are_as_proc_shows_them() {
-    for animal in [Animal::Collector, Animal::Jumper] {
-        let home = home();
-        let waiting = Waiting::start(animal, home.path());
-        let expected = proc_fds(waiting.pid);
-        assert!(expected.len() >= 5, "{expected:?}");
-        assert_same_fds(&trace(waiting).fds, &expected);
-    }
-    let home = home();
-    let waiting = Waiting::start(Animal::Hoarder, home.path());
-    let expected = proc_fds(waiting.pid);
-    let seen = trace(waiting).fds.expect("there");
-    assert_eq!((seen.items.len(), seen.cut), (1_024, Some(Cut::TooLong)));
-    assert_eq!(seen.items, expected[..1_024]);
+    let animals = [Animal::Collector, Animal::Jumper, Animal::Hoarder].map(|animal| (animal, home()));
+    let waiting = animals.each_ref().map(|(animal, home)| Waiting::start(*animal, home.path()));
+    let expected = waiting.each_ref().map(|waiting| proc_fds(&waiting.proc));
+    let [collector, jumper, hoarder] = trace(waiting).map(|exec| exec.fds);
+    assert!(expected[0].len() > 40 && expected[1].len() >= 5, "{expected:?}");
+    assert_same_fds(&collector, &expected[0]);
+    assert_same_fds(&jumper, &expected[1]);
+    let cut = List { items: expected[2][..1_024].to_vec(), cut: Some(Cut::TooLong) };
+    assert_eq!(hoarder, Ok(cut));
 }
 
 /// Check that the working directory has the path that `/proc` shows: deep, across mounts, deleted, in a chroot, on a mount
 /// that is nowhere any more; and the path that there is where `/proc` has none, because it is too long.
-#[rstest]
-#[case::diver(Animal::Diver)]
-#[case::homeless(Animal::Homeless)]
-#[case::caged(Animal::Caged)]
-#[case::adrift(Animal::Adrift)]
-#[case::abyssal(Animal::Abyssal)]
+#[test]
 #[ignore = "root: loads BPF programs"]
 #[serial]
-fn the_working_directory_is_as_proc_shows_it(#[case] animal: Animal) {
-    let home = home();
-    let waiting = Waiting::start(animal, home.path());
-    let proc = format!("/proc/{}", waiting.pid);
-    let fds = proc_fds(waiting.pid);
-    let (expected, ending) = if animal == Animal::Abyssal {
-        let path = format!("{}{}", home.path().display(), format!("/{}", "x".repeat(255)).repeat(30));
-        (whole(path.as_bytes()), "x")
-    } else {
-        let ending = match animal {
-            Animal::Homeless => "/parent/child (deleted)",
-            Animal::Caged => "/cage/corner",
-            Animal::Adrift => "/beach",
-            _ => "/eleven byte/eleven byte",
-        };
-        (link(format!("{proc}/cwd")), ending)
-    };
-    let seen = trace(waiting);
-    assert_eq!(seen.cwd, expected);
-    assert!(expected.expect("there").bytes.ends_with(ending.as_bytes()), "{:?}", seen.cwd);
-    assert_same_fds(&seen.fds, &fds);
+fn the_working_directory_is_as_proc_shows_it() {
+    let cases = [
+        (Animal::Diver, "/eleven byte/eleven byte"),
+        (Animal::Homeless, "/parent/child (deleted)"),
+        (Animal::Caged, "/bin"),
+        (Animal::Adrift, "/beach"),
+        (Animal::Abyssal, "/xxx"),
+    ];
+    let cases = cases.map(|(animal, ending)| (animal, home(), ending));
+    let waiting = cases.each_ref().map(|(animal, home, _)| Waiting::start(*animal, home.path()));
+    let expected = waiting.each_ref().map(|waiting| (fs::read_link(waiting.proc.join("cwd")), proc_fds(&waiting.proc)));
+    for ((seen, (cwd, fds)), (animal, home, ending)) in trace(waiting).into_iter().zip(expected).zip(&cases) {
+        if *animal == Animal::Abyssal {
+            assert_eq!(cwd.map_err(|err| err.raw_os_error()), Err(Some(36)), "ENAMETOOLONG");
+            let path = format!("{}{}", home.path().display(), format!("/{}", "x".repeat(255)).repeat(30));
+            assert_eq!(seen.cwd, whole(path.as_bytes()));
+        } else {
+            let cwd = cwd.expect("readable");
+            assert!(cwd.as_os_str().as_bytes().ends_with(ending.as_bytes()), "{animal:?}: {}", cwd.display());
+            assert_eq!(seen.cwd, whole(cwd.as_os_str().as_bytes()), "{animal:?}");
+        }
+        assert_same_fds(&seen.fds, &fds);
+    }
 }
 
 /// Check that all ids and groups are those of `/proc` when an exec fails; that they are those of the new program when it
-/// succeeds; and that beyond the limit the groups are marked.
+/// succeeds; and that beyond the limit the groups are marked. That the cgroup is the one of `/proc`: the root, and one
+/// deep down. That a process in nested pid namespaces has its id in each, and one in the initial one alone has one.
 #[test]
 #[ignore = "root: loads BPF programs"]
 #[serial]
-fn credentials_are_those_at_the_end_of_the_exec() {
-    let home = home();
-    let waiting = Waiting::start(Animal::Chameleon, home.path());
-    let expected = proc_credentials(waiting.pid, waiting.tid);
+fn who_a_process_is_is_as_proc_shows_it() {
+    let herd = Herd::new();
+    let animals = [Animal::Chameleon, Animal::Disguised, Animal::Sociable, Animal::Nested, Animal::Homeless];
+    let animals = animals.map(|animal| (animal, home()));
+    let [chameleon, disguised, sociable, nested, homeless] =
+        animals.each_ref().map(|(animal, home)| Waiting::start(*animal, home.path()));
+    let herded = Waiting::start(Animal::Herded, &herd.path);
+
+    let expected = proc_credentials(&chameleon.proc);
     assert_eq!(expected.uid, Ids { real: 1_001, effective: 1_002, saved: 1_003, fs: 1_003 });
     assert_eq!(expected.gid, Ids { real: 2_001, effective: 2_002, saved: 2_003, fs: 2_004 });
     assert_eq!(expected.groups.items.len(), 100);
-    assert_eq!(trace(waiting).credentials.as_ref(), Ok(&expected));
+    let cgroups = [&herded, &homeless].map(|waiting| proc_cgroup(&waiting.proc));
+    assert!(cgroups[0].as_ref().is_ok_and(|path| path.bytes.ends_with(b"n/deeper")), "{cgroups:?}");
+    let pids = [&nested, &homeless].map(|waiting| proc_namespace_pids(waiting.pid));
+    assert_eq!(pids.each_ref().map(Vec::len), [3, 1]);
 
+    let [chameleon, disguised, sociable, nested, homeless, herded] =
+        trace([chameleon, disguised, sociable, nested, homeless, herded]);
+    assert_ne!(chameleon.errno, 0);
+    assert_eq!(chameleon.credentials.as_ref(), Ok(&expected));
     // Saved and file system ids become the effective ones.
-    let seen = trace(Waiting::start(Animal::Disguised, home.path())).credentials.expect("there");
-    assert_eq!(seen.uid, Ids { real: 1_001, effective: 1_002, saved: 1_002, fs: 1_002 });
-    assert_eq!(seen.gid, Ids { real: 2_001, effective: 2_002, saved: 2_002, fs: 2_002 });
-    assert_eq!(seen.groups, expected.groups);
-
-    let seen = trace(Waiting::start(Animal::Sociable, home.path())).credentials.expect("there");
-    assert_eq!(seen.groups, List { items: (0..1_024).collect(), cut: Some(Cut::TooLong) });
+    let disguised = disguised.credentials.expect("there");
+    assert_eq!(disguised.uid, Ids { real: 1_001, effective: 1_002, saved: 1_002, fs: 1_002 });
+    assert_eq!(disguised.gid, Ids { real: 2_001, effective: 2_002, saved: 2_002, fs: 2_002 });
+    assert_eq!(disguised.groups, expected.groups);
+    let groups = sociable.credentials.expect("there").groups;
+    assert_eq!(groups, List { items: (0..1_024).collect(), cut: Some(Cut::TooLong) });
+    assert_eq!([herded.cgroup, homeless.cgroup], cgroups);
+    assert_eq!([nested.namespace_pids, homeless.namespace_pids], pids.map(Ok));
 }
 
-/// Check that the cgroup is the one of `/proc`: the root, and one deep down.
-#[test]
-#[ignore = "root: loads BPF programs"]
-#[serial]
-fn the_cgroup_is_as_proc_shows_it() {
-    let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
-    let mount = mounts.lines().find_map(|line| line.split(' ').nth(1).filter(|_| line.contains(" cgroup2 ")));
-    let root = Path::new(mount.expect("version 2 is mounted")).join(format!("tracer-test-{}", std::process::id()));
-    let mut path = root.clone();
-    fs::create_dir(&path).expect("root may");
-    for name in ["deep", &"n".repeat(200), "deeper"] {
-        path.push(name);
-        fs::create_dir(&path).expect("root may");
-    }
-    let waiting = Waiting::start(Animal::Herded, &path);
-    let expected = proc_cgroup(waiting.pid);
-    let seen = trace(waiting).cgroup;
-    assert!(expected.as_ref().is_ok_and(|path| path.bytes.ends_with(b"n/deeper")), "{expected:?}");
-    for path in path.ancestors().take(4) {
-        fs::remove_dir(path).expect("empty");
-    }
-    assert_eq!(seen, expected);
-
-    let home = home();
-    let waiting = Waiting::start(Animal::Homeless, home.path());
-    let expected = proc_cgroup(waiting.pid);
-    assert_eq!(trace(waiting).cgroup, expected);
+/// What `/proc` says of a process's ids. Of the process, not of a thread.
+fn proc_namespace_pids(pid: u32) -> Vec<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it lives");
+    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).expect("there");
+    line.split_whitespace().map(|number| number.parse().expect("a number")).collect()
 }
 
-/// Check that a process in nested pid namespaces has its id in each, and one in the initial one alone has one.
-#[test]
-#[ignore = "root: loads BPF programs"]
-#[serial]
-fn process_ids_are_those_of_each_namespace() {
-    let home = home();
-    for animal in [Animal::Nested, Animal::Homeless] {
-        let waiting = Waiting::start(animal, home.path());
-        let status = fs::read_to_string(format!("/proc/{}/status", waiting.pid)).expect("it lives");
-        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:")).expect("there");
-        let expected: Vec<u32> = line.split_whitespace().map(|number| number.parse().expect("a number")).collect();
-        assert_eq!(expected.len(), if animal == Animal::Nested { 3 } else { 1 });
-        assert_eq!(trace(waiting).namespace_pids, Ok(expected));
+/// A cgroup in three others, of which one has a long name.
+struct Herd {
+    path: PathBuf,
+}
+
+impl Herd {
+    fn new() -> Self {
+        let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+        let mount = mounts.lines().find_map(|line| line.split(' ').nth(1).filter(|_| line.contains(" cgroup2 ")));
+        let root = Path::new(mount.expect("version 2 is mounted")).join(format!("tracer-test-{}", std::process::id()));
+        let path = root.join("deep").join("n".repeat(200)).join("deeper");
+        fs::create_dir_all(&path).expect("root may");
+        Self { path }
+    }
+}
+
+impl Drop for Herd {
+    fn drop(&mut self) {
+        for path in self.path.ancestors().take(4) {
+            // OK because a test that fails may leave a process in it.
+            let _ = fs::remove_dir(path);
+        }
     }
 }

@@ -1,11 +1,11 @@
 //! Processes in circumstances that are hard to describe, for the root tests: [`Animal`]. This executable again, with what
 //! it shall do in an environment variable, because a guest has no other program of ours.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -67,9 +67,10 @@ const ANIMALS: [Animal; 13] = [
 pub(super) struct Waiting {
     pub(super) child: Child,
     go: ChildStdin,
-    /// The thread that will exec.
+    /// Its process id, in our namespace.
     pub(super) pid: u32,
-    pub(super) tid: u32,
+    /// The directory in `/proc` of the thread that will exec.
+    pub(super) proc: PathBuf,
 }
 
 impl Waiting {
@@ -89,9 +90,9 @@ impl Waiting {
             text.push(byte[0]);
         }
         let text = String::from_utf8(text).expect("the runner prints UTF-8");
-        let words: Vec<_> = text.trim_end_matches('.').rsplit(' ').collect();
-        let number = |word: &str| word.parse().expect("a process id");
-        Self { child, go, tid: number(words[0]), pid: number(words[1]) }
+        let (_, ids) = text.trim_end_matches('.').rsplit_once("ready ").expect("it is ready");
+        let (pid, task) = ids.split_once('/').expect("as /proc has it");
+        Self { child, go, pid: pid.parse().expect("a process id"), proc: Path::new("/proc").join(pid).join(task) }
     }
 
     /// Lets it exec, and waits for its end.
@@ -108,39 +109,31 @@ fn an_animal_lives_when_asked_to() {
     let home = PathBuf::from(std::env::var_os(HOME).expect("set with the other one"));
     let animal = ANIMALS.into_iter().find(|animal| format!("{animal:?}") == name).expect("a known animal");
     std::env::set_current_dir(&home).expect("its home");
+    if animal == Animal::Nested {
+        nest();
+        nest();
+    }
+    // As the initial namespace has it, whose /proc is mounted: `PID/task/TID`.
+    let thread = fs::read_link("/proc/thread-self").expect("/proc is mounted");
+    let thread = thread.to_str().expect("two numbers").to_owned();
     // What must stay open until the exec.
     let _kept = live(animal, &home);
-    let tid = nix::unistd::gettid();
-    let pid = nix::unistd::getpid();
-    let (pid, tid) = outside_ids(pid.as_raw(), tid.as_raw());
-    write!(std::io::stdout(), "ready {pid} {tid}.").and_then(|()| std::io::stdout().flush()).expect("someone listens");
+    write!(std::io::stdout(), "ready {thread}.").and_then(|()| std::io::stdout().flush()).expect("someone listens");
     std::io::stdin().read_exact(&mut [0]).expect("someone says go");
     if animal == Animal::Chameleon {
         let error = Command::new("/no/such/program").exec();
         assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
         return;
     }
-    let program = if animal == Animal::Caged { "/true" } else { "/bin/true" };
-    panic!("exec failed: {}", Command::new(program).exec());
-}
-
-/// The ids that a process has in the namespace of the /proc that is mounted.
-fn outside_ids(pid: i32, tid: i32) -> (i32, i32) {
-    let link = fs::read_link("/proc/thread-self");
-    let ids = link.ok().and_then(|link| {
-        let mut words = link.to_str()?.split('/');
-        Some((words.next()?.parse().ok()?, words.nth(1)?.parse().ok()?))
-    });
-    ids.unwrap_or((pid, tid))
+    panic!("exec failed: {}", Command::new("/bin/true").exec());
 }
 
 fn live(animal: Animal, home: &Path) -> Vec<OwnedFd> {
     match animal {
         Animal::Collector => collect(home),
         Animal::Jumper => {
-            raise_file_limit();
             let file: OwnedFd = File::open("/dev/null").expect("opens").into();
-            let far = dup_to(&file, 999_999);
+            let far = dup_to(&file, raise_file_limit());
             vec![file, far]
         }
         Animal::Hoarder => {
@@ -171,13 +164,12 @@ fn live(animal: Animal, home: &Path) -> Vec<OwnedFd> {
             Vec::new()
         }
         Animal::Caged => {
+            private_mounts();
             let outside = File::open("/dev/null").expect("opens");
             mkdir("cage");
-            mkdir("cage/corner");
-            fs::copy("/bin/true", "cage/true").expect("copied");
-            fs::set_permissions("cage/true", Permissions::from_mode(0o755)).expect("chmod");
+            mount("/", "cage", None, libc::MS_BIND);
             std::os::unix::fs::chroot("cage").expect("root may");
-            std::env::set_current_dir("/corner").expect("just made");
+            std::env::set_current_dir("/bin").expect("there");
             vec![outside.into()]
         }
         Animal::Adrift => {
@@ -209,11 +201,7 @@ fn live(animal: Animal, home: &Path) -> Vec<OwnedFd> {
             fs::write(home.join("cgroup.procs"), b"0").expect("root may");
             Vec::new()
         }
-        Animal::Nested => {
-            nest();
-            nest();
-            Vec::new()
-        }
+        Animal::Nested => Vec::new(),
     }
 }
 
@@ -324,10 +312,18 @@ fn dup_to(fd: &OwnedFd, number: RawFd) -> OwnedFd {
     owned(unsafe { libc::dup3(fd.as_raw_fd(), number, libc::O_CLOEXEC) })
 }
 
-fn raise_file_limit() {
-    let limit = libc::rlimit { rlim_cur: 1_000_000, rlim_max: 1_000_000 };
-    // SAFETY: the pointer is to a whole `rlimit`.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+/// To a million, or as far as it goes: then it is that of the machine. Returns the highest number.
+fn raise_file_limit() -> RawFd {
+    let mut limit = libc::rlimit { rlim_cur: 1_000_000, rlim_max: 1_000_000 };
+    // SAFETY: the pointers are to a whole `rlimit`.
+    unsafe {
+        if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) != 0 {
+            assert_eq!(libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit), 0);
+            limit.rlim_cur = limit.rlim_max;
+            assert_eq!(libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit), 0);
+        }
+    }
+    RawFd::try_from(limit.rlim_cur).expect("a number of descriptors") - 1
 }
 
 /// Mounts that nobody else sees, and that go with the process.
@@ -349,7 +345,8 @@ fn mount(source: &str, target: &str, kind: Option<&str>, flags: libc::c_ulong) {
 fn umount_lazily(path: &Path) {
     let path = std::ffi::CString::new(path.as_os_str().as_bytes()).expect("without NUL");
     // SAFETY: a string that outlives the call.
-    assert_eq!(unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) }, 0);
+    let err = unsafe { libc::umount2(path.as_ptr(), libc::MNT_DETACH) };
+    assert_eq!(err, 0, "{path:?}: {}", std::io::Error::last_os_error());
 }
 
 /// Goes on in a child that is the first process of a new pid namespace; the parent waits for it and ends as it does.
