@@ -140,6 +140,7 @@ fn why(attempts: &[Attempt], tier: Option<Tier>) -> String {
         })
         .collect();
     match (tier, refused.is_empty()) {
+        (Some(Tier::Tracepoint), true) => "the programs that execve has got serve all calls".to_owned(),
         (Some(_), true) => "the best there is".to_owned(),
         (None, true) => "the kernel has no such function".to_owned(),
         (_, false) => refused.join("; "),

@@ -128,7 +128,7 @@ impl Programs {
     fn attach_hooks(&mut self, probed: &[Probed], plan: &[Tier]) -> Result<(), Refusal> {
         let refusal = |err: libbpf_rs::Error| {
             let errno = errno_of(&err);
-            Refusal::new("attach", errno, errno.map_or_else(|| err.to_string(), words_of))
+            Refusal::new("attach", errno, errno.map_or_else(|| format!("{err:#}"), words_of))
         };
         if plan.contains(&Tier::Tracepoint) {
             for program in [&self.skel.progs.tracer_tleave, &self.skel.progs.tracer_tenter] {
