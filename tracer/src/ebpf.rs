@@ -10,8 +10,10 @@ use crate::running::Running;
 
 mod context;
 mod decode;
+mod doctor;
 mod exec;
 mod launch;
+mod load_cases;
 mod load_error;
 mod parts;
 mod probe;
@@ -21,8 +23,11 @@ mod tier;
 mod tree;
 mod wire;
 
+pub use doctor::{Doctor, HookReport, doctor};
+pub use load_cases::{LoadCase, load_cases};
+pub use probe::{Attempt, Refusal};
 use programs::Setup;
-pub(crate) use tier::Tier;
+pub use tier::Tier;
 
 /// What happened and was not taken yet, at most.
 const CHANNEL: usize = 4096;

@@ -29,7 +29,7 @@
 pub mod baseline;
 pub mod cli;
 mod clock;
-mod ebpf;
+pub mod ebpf;
 mod error;
 pub mod event;
 mod filter;

@@ -97,8 +97,8 @@ enum {
 
 #if defined(__TARGET_ARCH_arm64)
 
-#define first_argument(regs) ((regs)->regs[0])
-#define returned(regs) ((long)(regs)->regs[0])
+#define first_argument(from) ((from)->regs[0])
+#define returned(from) ((long)(from)->regs[0])
 
 #define PSTATE_MODE32 0x10 /* the caller was in AArch32 */
 

@@ -50,7 +50,7 @@ pub(super) struct Programs {
     system_wide: bool,
 }
 
-type Failure = (&'static str, libbpf_rs::Error);
+pub(super) type Failure = (&'static str, libbpf_rs::Error);
 
 const EXIT: &str = "tracer_exit";
 const FORK: &str = "tracer_fork";
@@ -104,26 +104,7 @@ impl Programs {
         // libbpf raises RLIMIT_MEMLOCK by itself, only where the kernel needs it (before 5.11), and goes on if it may not.
         let mut open = TracerSkelBuilder::default().open(place).map_err(doing("cannot open the BPF object"))?;
         setup.configure(&mut open)?;
-        let mut wanted: HashMap<String, Option<&str>> = COMMON.map(|name| (name.to_owned(), None)).into();
-        for (probed, tier) in probed.iter().zip(plan) {
-            match tier {
-                Tier::FentrySleepable | Tier::Fentry => {
-                    let [enter, leave] = fentry_names(*tier, probed.hook.suffix);
-                    wanted.insert(enter, probed.function);
-                    wanted.insert(leave, probed.function);
-                }
-                Tier::Kprobe => wanted.extend(KPROBES.map(|name| (name.to_owned(), None))),
-                Tier::Tracepoint => wanted.extend(TRACEPOINTS.map(|name| (name.to_owned(), None))),
-            }
-        }
-        for mut program in open.open_object_mut().progs_mut() {
-            let function = wanted.get(&*program.name().to_string_lossy());
-            program.set_autoload(function.is_some());
-            if let Some(Some(function)) = function {
-                let target = program.set_attach_target(0, Some((*function).to_owned()));
-                target.map_err(doing("cannot set a program's function"))?;
-            }
-        }
+        select(open.open_object_mut(), probed, plan).map_err(doing("cannot set a program's function"))?;
         let skel = open.load().map_err(doing("cannot load the BPF programs"))?;
         setup.fill(&skel)?;
 
@@ -147,7 +128,7 @@ impl Programs {
     fn attach_hooks(&mut self, probed: &[Probed], plan: &[Tier]) -> Result<(), Refusal> {
         let refusal = |err: libbpf_rs::Error| {
             let errno = errno_of(&err);
-            Refusal::new("attach", errno, errno.map_or_else(|| err.to_string(), words_of))
+            Refusal::new("attach", errno, errno.map_or_else(|| format!("{err:#}"), words_of))
         };
         if plan.contains(&Tier::Tracepoint) {
             for program in [&self.skel.progs.tracer_tleave, &self.skel.progs.tracer_tenter] {
@@ -314,7 +295,19 @@ impl Programs {
     /// be. Counted since 5.12.
     fn missed(&self, which: impl Fn(&str) -> bool) -> u64 {
         let programs = self.skel.object().progs_mut().filter(|program| which(&program.name().to_string_lossy()));
-        programs.filter(|program| program.as_fd().as_raw_fd() > 0).map(|program| missed(program.as_fd())).sum()
+        programs
+            .filter(|program| program.as_fd().as_raw_fd() > 0)
+            .map(|program| info(program.as_fd()).recursion_misses)
+            .sum()
+    }
+
+    /// The instructions that the verifier went through for each program, where the kernel says (since 5.16).
+    pub(super) fn verified(&self) -> Vec<(String, u32)> {
+        let programs = self.skel.object().progs_mut().filter(|program| program.as_fd().as_raw_fd() > 0);
+        let verified = |program: libbpf_rs::ProgramMut<'_>| {
+            (program.name().to_string_lossy().into_owned(), info(program.as_fd()).verified_insns)
+        };
+        programs.map(verified).collect()
     }
 
     fn with_bss<T>(&mut self, none: T, with: impl FnOnce(*mut types::bss) -> T) -> T {
@@ -322,8 +315,30 @@ impl Programs {
     }
 }
 
+/// Has the programs loaded that the plan takes, and no others.
+pub(super) fn select(object: &mut OpenObject, probed: &[Probed], plan: &[Tier]) -> libbpf_rs::Result<()> {
+    let mut wanted: HashMap<String, Option<&str>> = COMMON.map(|name| (name.to_owned(), None)).into();
+    for (probed, tier) in probed.iter().zip(plan) {
+        match tier {
+            Tier::FentrySleepable | Tier::Fentry => {
+                wanted.extend(fentry_names(*tier, probed.hook.suffix).map(|name| (name, probed.function)));
+            }
+            Tier::Kprobe => wanted.extend(KPROBES.map(|name| (name.to_owned(), None))),
+            Tier::Tracepoint => wanted.extend(TRACEPOINTS.map(|name| (name.to_owned(), None))),
+        }
+    }
+    for mut program in object.progs_mut() {
+        let function = wanted.get(&*program.name().to_string_lossy());
+        program.set_autoload(function.is_some());
+        if let Some(Some(function)) = function {
+            program.set_attach_target(0, Some((*function).to_owned()))?;
+        }
+    }
+    Ok(())
+}
+
 impl Setup {
-    fn configure(&self, open: &mut OpenTracerSkel<'_>) -> Result<(), Failure> {
+    pub(super) fn configure(&self, open: &mut OpenTracerSkel<'_>) -> Result<(), Failure> {
         let doing = |what| move |err| (what, err);
         let ring = ring_size(self.ring_bytes);
         if let Some(rodata) = &mut open.maps.rodata_data {
@@ -410,10 +425,11 @@ fn refusal_of(doing: &str, err: &libbpf_rs::Error, log: &str) -> Refusal {
     Refusal::new(if doing.contains("attach") { "attach" } else { "load" }, errno, words)
 }
 
-fn missed(program: BorrowedFd<'_>) -> u64 {
+/// What the kernel says of a program; zeros where it does not.
+fn info(program: BorrowedFd<'_>) -> libbpf_sys::bpf_prog_info {
     let mut info = libbpf_sys::bpf_prog_info::default();
     let mut len = size_of_val(&info) as u32;
     // SAFETY: `info` is writable and `len` is its size; an older kernel fills less and leaves the zeros.
     let err = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut len) };
-    if err == 0 { info.recursion_misses } else { 0 }
+    if err == 0 { info } else { libbpf_sys::bpf_prog_info::default() }
 }
