@@ -70,7 +70,7 @@ enum chunk {
 };
 
 /* Pieces in a record at most, and records. */
-#define CHUNK_PIECES 256
+#define CHUNK_PIECES 64
 #define CHUNKS (STRINGS_CAP / (PAYLOAD_LARGE - PIECE))
 
 /*

@@ -175,7 +175,8 @@ static __always_inline int leave_by(long ret, bool sleeps)
 
 /*
  * fentry and fexit: a pair for each function, because a program is loaded for one. User space sets the function. The
- * names say which: execve and execveat, native, compat (c), and x32 (x).
+ * names say which: execve or execveat. Calls of other ABIs have kprobes, of which one pair serves all functions: the
+ * verifier's time is most of what a start takes.
  */
 #define FENTRY(name, suffix, sleeps)                                   \
 	SEC("?fentry" suffix)                                          \
@@ -191,16 +192,8 @@ static __always_inline int leave_by(long ret, bool sleeps)
 
 FENTRY(_sve, ".s", true)
 FENTRY(_sat, ".s", true)
-FENTRY(_scve, ".s", true)
-FENTRY(_scat, ".s", true)
-FENTRY(_sxve, ".s", true)
-FENTRY(_sxat, ".s", true)
 FENTRY(_ve, "", false)
 FENTRY(_at, "", false)
-FENTRY(_cve, "", false)
-FENTRY(_cat, "", false)
-FENTRY(_xve, "", false)
-FENTRY(_xat, "", false)
 
 SEC("?kprobe")
 int tracer_kenter(struct pt_regs *ctx)

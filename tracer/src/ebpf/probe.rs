@@ -49,11 +49,14 @@ pub(super) struct Probed {
     pub(super) fentry: Option<Tier>,
 }
 
-/// Tries fentry for each hook, sleepable first, beginning with `best`.
+/// Tries fentry for the native hooks, sleepable first, beginning with `best`. Calls of other ABIs have kprobes beside it.
 pub(super) fn probe(best: Tier) -> Vec<Probed> {
     let kernel = (best <= Tier::Fentry).then(Btf::of_the_kernel).flatten();
     let probe = |hook: &Hook| {
-        let found = kernel.as_ref().and_then(|btf| hook.functions.iter().find_map(|name| Some((*name, btf.id(name)?))));
+        let found = kernel
+            .as_ref()
+            .filter(|_| hook.native)
+            .and_then(|btf| hook.functions.iter().find_map(|name| Some((*name, btf.id(name)?))));
         let mut attempts = Vec::new();
         let mut fentry = None;
         if let Some((_, id)) = found {
