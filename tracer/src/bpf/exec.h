@@ -60,14 +60,18 @@ static __always_inline void count(volatile __u64 *counter)
 	__sync_fetch_and_add(counter, 1);
 }
 
-/* The caller's argv[0], which the kernel replaces in a script's argv. */
+/* The caller's argv[0], which the kernel replaces in a script's argv; or that there is none, where the kernel makes one. */
 static __always_inline void send_argv0(__u64 exec, const struct call *call, bool sleepable)
 {
 	__u64 string = 0;
 
 	touch(call->argv, sleepable);
-	if (!call->argv || read_pointer(&string, call->abi, call->argv) || !string)
+	if (call->argv && read_pointer(&string, call->abi, call->argv))
 		return;
+	if (!string) {
+		send_close(exec, FIELD_ARGV0, ARGV0_NONE, PART_WHOLE, 0);
+		return;
+	}
 	touch(string, sleepable);
 	send_string(exec, FIELD_ARGV0, string);
 }

@@ -16,6 +16,8 @@ enum limits {
 	PAYLOAD_SMALL = 256,
 	PAYLOAD_MEDIUM = 1024,
 	PAYLOAD_LARGE = 4096,
+	/* The index of a FIELD_ARGV0 that says that there is none. */
+	ARGV0_NONE = 1,
 	/* Bytes of argv, and of env, that are sent at most. The kernel allows 6 MiB for both together. */
 	STRINGS_CAP = 4 * 1024 * 1024,
 	/* TASK_COMM_LEN */
@@ -41,7 +43,7 @@ enum rec_kind {
 enum wire_field {
 	FIELD_NONE = 0,
 	FIELD_FILENAME = 1,        /* as the caller gave it, without NUL */
-	FIELD_ARGV0 = 2,           /* the caller's argv[0], without NUL; of an exec that succeeded */
+	FIELD_ARGV0 = 2,           /* the caller's argv[0], without NUL; at the index ARGV0_NONE: it gave none */
 	FIELD_ARGV = 3,            /* strings, each with its NUL */
 	FIELD_ENV = 4,             /* strings, each with its NUL */
 	FIELD_KERNEL_FILENAME = 5, /* bprm->filename: /dev/fd/3/x for a path below a descriptor */

@@ -94,7 +94,7 @@ fn words(parts: &Parts, script: wire_script, succeeded: bool) -> (Field<List<Vec
     match (succeeded, script) {
         (false, _) => return (argv, Err(Absent::NotApplicable)),
         (true, wire_script::SCRIPT_YES) => {}
-        (true, wire_script::SCRIPT_NO) => return (argv, Ok(Vec::new())),
+        (true, wire_script::SCRIPT_NO) => return (argv.map(|argv| given(argv, parts)), Ok(Vec::new())),
         (true, _) => return (argv, Err(NO_SCRIPT)),
     }
     let Ok(mut argv) = argv else { return (argv, Err(Absent::Lost)) };
@@ -102,10 +102,25 @@ fn words(parts: &Parts, script: wire_script, succeeded: bool) -> (Field<List<Vec
     let at = script.ok().and_then(|script| argv.items.iter().skip(1).position(|word| *word == script.bytes));
     let Some(at) = at else { return (Ok(argv), Err(Absent::Lost)) };
     let interpreter = argv.items.drain(..=at).collect();
-    if let Some(first) = parts.part(wire_field::FIELD_ARGV0, 0).filter(|part| part.cut().is_none()) {
+    if has_none(parts) {
+        argv.items.remove(0);
+    } else if let Some(first) = parts.part(wire_field::FIELD_ARGV0, 0).filter(|part| part.cut().is_none()) {
         argv.items[0].clone_from(&first.bytes);
     }
     (Ok(argv), Ok(interpreter))
+}
+
+/// argv of a program: the kernel makes one empty argument of none (Linux 5.18).
+fn given(mut argv: List<Vec<u8>>, parts: &Parts) -> List<Vec<u8>> {
+    if has_none(parts) {
+        argv.items.clear();
+    }
+    argv
+}
+
+/// The caller gave no argument at all.
+fn has_none(parts: &Parts) -> bool {
+    parts.part(wire_field::FIELD_ARGV0, limits::ARGV0_NONE.0).is_some()
 }
 
 /// Why the interpreter is missing, and argv the kernel's.

@@ -16,8 +16,8 @@ use crate::event::{Absent, Cut, Field, List, Text};
 const PAGE: u64 = 4096;
 /// Pieces in one call: the kernel's `UIO_MAXIOV`.
 const MAX_PIECES: usize = 1024;
-/// The longest string that the kernel takes as an argument, with its NUL: `MAX_ARG_STRLEN`.
-const MAX_STRING: usize = 32 * PAGE as usize;
+/// Bytes of a string at most: one more than the longest that the kernel takes, with its NUL (`MAX_ARG_STRLEN`).
+const MAX_STRING: usize = 32 * PAGE as usize + 1;
 /// The longest argv and environment together that the kernel takes: 3/4 of `_STK_LIM`.
 pub(super) const MAX_TOTAL: usize = 6 << 20;
 /// Pages that are kept while strings are read: 16 MiB.
