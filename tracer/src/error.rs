@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Unsupported,
     /// The command could not be started.
     Spawn,
+    /// What was asked for makes no sense.
+    Usage,
     /// Another system call failed.
     Io,
     /// A bug of this crate.

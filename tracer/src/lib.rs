@@ -1,23 +1,23 @@
 //! Traces execs: what was executed, by whom, with which arguments, as the kernel has it.
 //!
-//! [`Tracer`] loads one BPF object (CO-RE, kernels from 5.10 up with BTF) and hands out [`Event`]s. It needs root, or
-//! `CAP_BPF` and `CAP_PERFMON`.
+//! A [`Trace`](trace::Trace) is of a command, of running processes, or of the whole system. It sees execs by eBPF, by
+//! ptrace with a seccomp filter, or by ptrace alone, and hands out the same [`Event`](event::Event)s whichever it is.
 //!
 //! ```no_run
-//! use std::{process::Command, time::Duration};
-//! use tracer::{Event, Scope, Tracer};
+//! use tracer::event::What;
+//! use tracer::options::{Launch, Options, Target};
+//! use tracer::trace::Trace;
 //!
 //! # fn main() -> tracer::Result<()> {
-//! let mut tracer = Tracer::attach(Scope::Spawned)?;
-//! let mut child = tracer.spawn(Command::new("make").arg("all"))?;
-//! while let Some(event) = tracer.poll(Duration::from_secs(1))? {
-//!     match event {
-//!         Event::Exec(exec) => println!("{} {:?}", exec.pid, exec.argv),
-//!         Event::Lost { count } => println!("{count} execs were lost"),
-//!         _ => {}
+//! let make = Launch { program: "make".into(), args: vec!["all".into()], cwd: None, user: None };
+//! let mut trace = Trace::start(Target::Command(make), Options::default())?;
+//! for event in trace.by_ref() {
+//!     if let What::Exec(exec) = event.what {
+//!         println!("{} {:?} {}", exec.tgid, exec.filename, exec.errno);
 //!     }
 //! }
-//! # child.wait().ok();
+//! let summary = trace.finish()?;
+//! println!("{:?} after {} execs, {:?} lost", summary.status, summary.execs, summary.lost);
 //! # Ok(())
 //! # }
 //! ```
@@ -26,24 +26,23 @@
 
 #![allow(dead_code, reason = "the three backends are being joined")]
 
-mod assemble;
+pub mod baseline;
 pub mod cli;
 mod clock;
-mod ebpf;
+pub mod ebpf;
 mod error;
 pub mod event;
 mod filter;
-mod first_light;
 mod lineage;
 pub mod options;
+mod output;
 mod ptrace;
-mod render;
+mod redact;
 mod running;
 #[cfg(test)]
 mod sample;
+mod show;
 mod skeleton;
 pub mod trace;
 
-pub use ebpf::{Builder, Scope, Summary, Tracer};
 pub use error::{Error, ErrorKind, Result};
-pub use first_light::{ARGV_CAP, ArgvCut, Event, ExecEvent};

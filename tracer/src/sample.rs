@@ -79,3 +79,23 @@ pub(crate) fn exit(tgid: u32, code: i32) -> What {
 pub(crate) fn what(exec: Exec) -> What {
     What::Exec(Box::new(exec))
 }
+
+/// A trace of `make` by ptrace that began 1 s after boot, whose baseline is the sample's own environment and files.
+pub(crate) fn about(show: crate::show::Show) -> crate::output::About {
+    let boot = Duration::from_secs(1);
+    let stdio = |number| crate::baseline::Stdio { number, path: b"/dev/pts/1".to_vec(), inode: 4 };
+    crate::output::About {
+        started: Time { boot, wall: SystemTime::UNIX_EPOCH + boot },
+        backend: crate::trace::Backend { name: "ptrace", tier: None, degraded: None },
+        fallback: Some("needs root".into()),
+        command: vec!["make".into()],
+        attached: Vec::new(),
+        baseline: crate::baseline::Baseline {
+            env: list(&["PATH=/usr/bin", "HOME=/root"]).items,
+            cwd: Some(b"/home/me".to_vec()),
+            stdio: (0..3).map(stdio).collect(),
+        },
+        redact: crate::redact::Redact::default(),
+        show,
+    }
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 
@@ -24,6 +25,9 @@ pub struct Trace {
     // `None` once the trace has ended and all of it has been handed out.
     observed: Option<Receiver<Observed>>,
     stop: Arc<dyn Fn() + Send + Sync>,
+    // 0 before its first exec, and after its end.
+    command_pid: Arc<AtomicI32>,
+    is_command: bool,
     thread: Option<JoinHandle<Result<Ended>>>,
     backend: Backend,
     fallback: Option<String>,
@@ -50,7 +54,10 @@ pub struct Summary {
 
 /// Ends a trace, from any thread: what has been seen by then is still handed out.
 #[derive(Clone)]
-pub struct Stopper(Arc<dyn Fn() + Send + Sync>);
+pub struct Stopper {
+    stop: Arc<dyn Fn() + Send + Sync>,
+    command_pid: Arc<AtomicI32>,
+}
 
 impl Trace {
     /// Starts to trace; a command is started too.
@@ -58,19 +65,25 @@ impl Trace {
     /// # Errors
     /// [`ErrorKind::Spawn`] if the command cannot be started; others if the backend cannot work here, or for this target.
     pub fn start(target: Target, options: Options) -> Result<Self> {
+        let clock = Clock::now();
         let (running, fallback) = begin(&target, &options)?;
-        Ok(Self::of(running, fallback, options.filter))
+        let is_command = matches!(target, Target::Command(_));
+        let mut trace = Self::of(running, fallback, options.filter, clock);
+        trace.is_command = is_command;
+        Ok(trace)
     }
 
-    fn of(running: Running, fallback: Option<String>, filter: Filter) -> Self {
+    fn of(running: Running, fallback: Option<String>, filter: Filter, clock: Clock) -> Self {
         let Running { backend, observed, stop, thread } = running;
         Self {
             observed: Some(observed),
             stop: stop.into(),
+            command_pid: Arc::default(),
+            is_command: false,
             thread: Some(thread),
             backend,
             fallback,
-            clock: Clock::now(),
+            clock,
             filter,
             lineage: Lineage::default(),
             execs: 0,
@@ -94,7 +107,7 @@ impl Trace {
 
     /// What ends the trace before its time, from any thread.
     pub fn stopper(&self) -> Stopper {
-        Stopper(Arc::clone(&self.stop))
+        Stopper { stop: Arc::clone(&self.stop), command_pid: Arc::clone(&self.command_pid) }
     }
 
     /// Ends the trace, if it has not ended, and says what it came to. Events that were not taken are dropped.
@@ -102,7 +115,9 @@ impl Trace {
     /// # Errors
     /// What made the backend give up.
     pub fn finish(mut self) -> Result<Summary> {
-        (self.stop)();
+        if self.observed.is_some() {
+            (self.stop)();
+        }
         self.by_ref().for_each(drop);
         let thread = self.thread.take();
         let ended = thread.map(JoinHandle::join).transpose();
@@ -116,6 +131,23 @@ impl Trace {
     }
 }
 
+impl Trace {
+    /// The first that executes anything is the command.
+    fn watch_command(&mut self, what: &What) {
+        let pid = |tgid| i32::try_from(tgid).unwrap_or(0);
+        match what {
+            What::Exec(exec) if self.is_command => {
+                self.is_command = false;
+                self.command_pid.store(pid(exec.tgid), Ordering::Relaxed);
+            }
+            What::Exit(exit) if self.command_pid.load(Ordering::Relaxed) == pid(exit.tgid) => {
+                self.command_pid.store(0, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Iterator for Trace {
     type Item = Event;
 
@@ -125,6 +157,7 @@ impl Iterator for Trace {
                 self.observed = None;
                 return None;
             };
+            self.watch_command(&what);
             let shown = match &what {
                 What::Exec(exec) => self.filter.shows(exec),
                 _ => true,
@@ -152,7 +185,15 @@ impl fmt::Debug for Trace {
 impl Stopper {
     /// Ends the trace. May be called again, and after the end.
     pub fn stop(&self) {
-        (self.0)();
+        (self.stop)();
+    }
+
+    /// Sends the command a signal, so that the trace ends when it does. `false` if there is no command, or if it has not
+    /// executed anything yet, or has ended.
+    pub fn signal_command(&self, signal: i32) -> bool {
+        let pid = self.command_pid.load(Ordering::Relaxed);
+        // SAFETY: no pointers. The id is a positive one of a child that has not been handed out as ended.
+        pid > 0 && unsafe { nix::libc::kill(pid, signal) } == 0
     }
 }
 

@@ -23,7 +23,7 @@ fn running(seen: Vec<What>, end: Result<Ended>) -> Running {
         end
     });
     let backend = Backend { name: "test", tier: None, degraded: None };
-    Running { backend, observed, stop: Box::new(move || drop(stop.send(()))), thread }
+    Running { backend, observed, stop: Box::new(move || stop.send(()).unwrap_or_default()), thread }
 }
 
 fn ended(code: i32) -> Result<Ended> {
@@ -37,7 +37,7 @@ fn a_trace_hands_out_what_the_filter_leaves_until_it_is_stopped() {
     failed.errno = 2;
     let backend = running(vec![what(failed), what(exec(7)), exit(7, 3)], ended(3));
     let filter = Filter { outcome: Outcome::Success, ..Filter::default() };
-    let mut trace = Trace::of(backend, None, filter);
+    let mut trace = Trace::of(backend, None, filter, Clock::now());
     let stopper = trace.stopper();
     let events: Vec<_> = trace.by_ref().take(2).map(|event| (event.id, event.parent.map(|parent| parent.id))).collect();
     assert_eq!(events, [(1, None), (2, Some(1))]);
@@ -51,7 +51,12 @@ fn a_trace_hands_out_what_the_filter_leaves_until_it_is_stopped() {
 /// Check that a trace can be ended while the backend is held up by a full channel.
 #[test]
 fn finishing_early_does_not_hang() {
-    let trace = Trace::of(running((1..100).map(|pid| what(exec(pid))).collect(), ended(0)), None, Filter::default());
+    let trace = Trace::of(
+        running((1..100).map(|pid| what(exec(pid))).collect(), ended(0)),
+        None,
+        Filter::default(),
+        Clock::now(),
+    );
     assert_eq!(trace.finish().expect("a summary").execs, 99);
 }
 
@@ -59,12 +64,12 @@ fn finishing_early_does_not_hang() {
 #[test]
 fn the_end_tells_what_the_backend_died_of() {
     let error = Err(Error::new(ErrorKind::Io, "cannot wait"));
-    let trace = Trace::of(running(Vec::new(), error), None, Filter::default());
+    let trace = Trace::of(running(Vec::new(), error), None, Filter::default(), Clock::now());
     assert_eq!(trace.finish().expect_err("it failed").to_string(), "cannot wait");
 
     let mut backend = running(Vec::new(), ended(0));
     backend.thread = thread::spawn(|| panic!("on purpose"));
-    let trace = Trace::of(backend, None, Filter::default());
+    let trace = Trace::of(backend, None, Filter::default(), Clock::now());
     assert_eq!(trace.finish().expect_err("it failed").kind(), ErrorKind::Bug);
 }
 

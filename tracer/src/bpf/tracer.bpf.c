@@ -1,127 +1,220 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Reports each successful exec through a ring buffer.
+ * Reports execs through a ring buffer.
  *
- * tracer_exec runs when an exec has succeeded, in the new program's context: argv is then what the kernel has put on
- * the new stack (mm->arg_start to mm->arg_end), whoever wrote to the caller's memory meanwhile, and after a script's
- * `#!` line has been resolved. It sends a head, the filename, argv in pieces that end at page boundaries (so that a
- * page that is not resident costs no more than itself), and an end; see intf.h.
+ * A hook on entry to execve and execveat sends what the caller has: its name, the path, working directory, open files
+ * (exec.h). The hook on return completes what has failed. What has succeeded is completed by tracer_exec, in the new
+ * program's context: argv and env are then what the kernel has put on the new stack, whoever wrote to the caller's memory
+ * meanwhile. Records: intf.h.
  *
- * Which execs: all of them if `system_wide`, else those of the processes in `traced`. User space runs tracer_spawner
- * on the thread that is about to fork the command; tracer_fork puts that thread's children and then their
- * descendants into `traced`, before they can run, and tracer_exit takes them out with their last thread.
+ * The hooks are there in tiers, of which user space loads the best that works: fentry/fexit, sleepable or not,
+ * kprobe/kretprobe, and raw tracepoints of all system calls.
  *
- * Everything is read in plain tracepoint context, where nothing may fault. There is no per-CPU scratch: tracepoint
- * programs can be preempted on new kernels. Nothing here needs more than 5.10: no bpf_loop, no fetching atomics.
+ * Whose execs: everybody's if `system_wide`, else those of the processes in `traced`. User space runs tracer_spawner on
+ * the thread that is about to fork the command; tracer_fork puts that thread's children and then their descendants into
+ * `traced`, before they can run, and tracer_exit takes them out with their last thread.
+ *
+ * There is no per-CPU scratch: programs can be preempted. Nothing here needs more than 5.10: no bpf_loop, no fetching
+ * atomics.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "intf.h"
 #include "send.h"
+#include "call.h"
+#include "scope.h"
+#include "pending.h"
+#include "caller.h"
+#include "image.h"
+#include "path.h"
+#include "fds.h"
+#include "identity.h"
+#include "exec.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 /* For the BTF only. */
 const volatile struct wire wire_types SEC(".rodata") = {};
 
-/* Set before loading. */
-const volatile __u32 system_wide = 0;
-
-/* Thread id of the thread that is about to fork the command, else 0; in the initial pid namespace. */
-volatile __u32 spawner = 0;
-/* Execs of which at least one record found no room in the ring buffer. */
-volatile __u64 lost_execs = 0;
-/* Processes that are not traced because `traced` was full. */
-volatile __u64 untracked_processes = 0;
-
-/* The processes in scope: tgid → 1. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
-	__type(key, __u32);
-	__type(value, __u8);
-} traced SEC(".maps");
-
-static __always_inline int send_exec(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
-{
-	struct rec_key key = { .time_ns = bpf_ktime_get_boot_ns(), .tgid = task->tgid };
-	__u64 start = task->mm->arg_start, len = task->mm->arg_end - start;
-	__u32 flags = 0;
-	int filename, argv;
-
-	if (send_head(&key, task, old_pid, bprm, len))
-		return NO_ROOM;
-	filename = send_filename(&key, bprm->filename);
-	if (filename == NO_ROOM)
-		return NO_ROOM;
-	if (filename == FILENAME_UNREADABLE) {
-		filename = 0;
-		flags |= FILENAME_FAULT;
-	}
-	if (len > ARGV_CAP) {
-		len = ARGV_CAP;
-		flags |= ARGV_CAPPED;
-	}
-	argv = send_argv(key.time_ns, key.tgid, start, len);
-	if (argv == NO_ROOM)
-		return NO_ROOM;
-	if (argv & ARGV_NOT_RESIDENT) {
-		argv &= ~ARGV_NOT_RESIDENT;
-		flags |= ARGV_FAULT;
-	}
-	return send_end(&key, filename, argv, flags);
-}
-
 /*
- * A kernel whose tracepoints can be preempted skips a program that another task on the same CPU is still in, and counts
- * that in recursion_misses: user space adds it to what was lost. Disabling preemption in here does not make it rarer,
- * because the task is then preempted on enabling it again, which is still inside the program.
+ * A kernel that can preempt a program skips it for another task on the same CPU that comes to it meanwhile, and counts
+ * that in recursion_misses: user space adds it to what was lost.
  */
-SEC("tp_btf/sched_process_exec")
+SEC("?tp_btf/sched_process_exec")
 int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
 {
-	__u32 tgid = task->tgid;
+	__u32 tgid = task->tgid, old = old_pid;
+	__u64 thread = (__u64)tgid << 32 | old;
+	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
+	__u32 is_script = bprm->interp != bprm->filename ? SCRIPT_YES : SCRIPT_NO;
 
-	if ((system_wide || bpf_map_lookup_elem(&traced, &tgid)) && send_exec(task, old_pid, bprm))
-		__sync_fetch_and_add(&lost_execs, 1);
+	if (it) {
+		if (is_open(it))
+			succeed(it->exec, bprm->filename, is_script);
+		bpf_map_delete_elem(&pending, &thread);
+	} else if (in_scope(tgid) && is_wanted(tgid)) {
+		struct call call = { .call = CALL_UNKNOWN };
+		__u64 exec = next_exec(old);
+
+		count(&unannounced);
+		if (send_begin(exec, old, &call))
+			count(&lost_execs);
+		else
+			succeed(exec, bprm->filename, is_script);
+	}
 	return 0;
 }
 
 /* Runs in the parent, before the child can run. */
-SEC("tp_btf/sched_process_fork")
+SEC("?tp_btf/sched_process_fork")
 int BPF_PROG(tracer_fork, struct task_struct *parent, struct task_struct *child)
 {
 	__u32 parent_pid = parent->pid, parent_tgid = parent->tgid, child_tgid = child->tgid;
+	bool is_command = spawner && parent_pid == spawner;
+	struct rec_child *rec;
 	__u8 one = 1;
 
 	if (child_tgid == parent_tgid)
 		return 0; /* a thread */
-	if (parent_pid != spawner && !bpf_map_lookup_elem(&traced, &parent_tgid))
+	if (!is_command && !in_scope(parent_tgid))
 		return 0;
-	if (bpf_map_update_elem(&traced, &child_tgid, &one, BPF_ANY))
-		__sync_fetch_and_add(&untracked_processes, 1);
+	if (!system_wide && bpf_map_update_elem(&traced, &child_tgid, &one, BPF_ANY)) {
+		count(&untracked_processes);
+		return 0;
+	}
+	if (is_command)
+		return 0; /* the trace begins with it */
+	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
+	if (!rec) {
+		count(&lost_others);
+		return 0;
+	}
+	set_key(&rec->key, 0, REC_CHILD, FIELD_NONE, 0);
+	rec->time_ns = bpf_ktime_get_boot_ns();
+	rec->parent_tgid = parent_tgid;
+	rec->tgid = child_tgid;
+	bpf_ringbuf_submit(rec, wakeup());
 	return 0;
+}
+
+#define SIGNAL_GROUP_EXIT 4
+
+static __always_inline void send_exit(struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+	struct rec_exit *rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
+
+	if (!rec) {
+		count(&lost_others);
+		return;
+	}
+	set_key(&rec->key, 0, REC_EXIT, FIELD_NONE, 0);
+	rec->time_ns = bpf_ktime_get_boot_ns();
+	rec->tgid = task->tgid;
+	rec->code = signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : task->group_leader->exit_code;
+	bpf_ringbuf_submit(rec, wakeup());
 }
 
 /*
  * The tracepoint comes after `live` was decremented, in 5.10 as now, so the last thread sees 0. Where this is skipped,
  * the process stays in `traced`, and one that gets its id later is taken for it.
  */
-SEC("tp_btf/sched_process_exit")
+SEC("?tp_btf/sched_process_exit")
 int BPF_PROG(tracer_exit, struct task_struct *task)
 {
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
 	__u32 tgid = task->tgid;
 
-	if (task->signal->live.counter == 0)
+	if (it) {
+		/* A thread that is killed in the call returns from it first: this return was missed. */
+		count(&lost_execs);
+		send_gone(it->exec);
+		bpf_map_delete_elem(&pending, &thread);
+	}
+	if (task->signal->live.counter || !in_scope(tgid))
+		return 0;
+	send_exit(task);
+	if (!system_wide)
 		bpf_map_delete_elem(&traced, &tgid);
 	return 0;
 }
 
 /* Never attached: user space runs it by BPF_PROG_TEST_RUN (raw tracepoints since 5.10) on the thread that forks. */
-SEC("raw_tp")
+SEC("?raw_tp")
 int tracer_spawner(void *ctx)
 {
 	spawner = (__u32)bpf_get_current_pid_tgid();
 	return 0;
+}
+
+/* Likewise, on the thread whose execs are the self-test. */
+SEC("?raw_tp")
+int tracer_selftest(void *ctx)
+{
+	self_test = (__u32)bpf_get_current_pid_tgid();
+	return 0;
+}
+
+static __always_inline int enter_by(struct pt_regs *regs, bool sleeps)
+{
+	struct call call;
+
+	if (read_call(regs, &call))
+		enter(&call, sleeps);
+	return 0;
+}
+
+static __always_inline int leave_by(long ret, bool sleeps)
+{
+	leave(ret, sleeps);
+	return 0;
+}
+
+/*
+ * fentry and fexit: a pair for each function, because a program is loaded for one. User space sets the function. The
+ * names say which: execve or execveat. Calls of other ABIs have kprobes, of which one pair serves all functions: the
+ * verifier's time is most of what a start takes.
+ */
+#define FENTRY(name, suffix, sleeps)                                   \
+	SEC("?fentry" suffix)                                          \
+	int BPF_PROG(tracer_n##name, struct pt_regs *regs)             \
+	{                                                              \
+		return enter_by(regs, sleeps);                         \
+	}                                                              \
+	SEC("?fexit" suffix)                                           \
+	int BPF_PROG(tracer_x##name, struct pt_regs *regs, long ret)   \
+	{                                                              \
+		return leave_by(ret, sleeps);                          \
+	}
+
+FENTRY(_sve, ".s", true)
+FENTRY(_sat, ".s", true)
+FENTRY(_ve, "", false)
+FENTRY(_at, "", false)
+
+SEC("?kprobe")
+int tracer_kenter(struct pt_regs *ctx)
+{
+	return enter_by((struct pt_regs *)first_argument(ctx), false);
+}
+
+SEC("?kretprobe")
+int tracer_kleave(struct pt_regs *ctx)
+{
+	return leave_by(returned(ctx), false);
+}
+
+SEC("?tp_btf/sys_enter")
+int BPF_PROG(tracer_tenter, struct pt_regs *regs, long id)
+{
+	return is_exec((__u32)id) ? enter_by(regs, false) : 0;
+}
+
+SEC("?tp_btf/sys_exit")
+int BPF_PROG(tracer_tleave, struct pt_regs *regs, long ret)
+{
+	return is_exec(call_number(regs)) ? leave_by(ret, false) : 0;
 }

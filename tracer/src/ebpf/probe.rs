@@ -1,0 +1,151 @@
+//! What the kernel takes for each hook, found by trying with a program of two instructions: [`probe`].
+
+use std::ffi::CString;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::{io, ptr};
+
+use libbpf_sys::{
+    BPF_ALU64, BPF_EXIT, BPF_F_SLEEPABLE, BPF_JMP, BPF_K, BPF_MOV, BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY,
+    BTF_KIND_FUNC, bpf_insn, bpf_prog_load_opts, btf,
+};
+use nix::libc;
+
+use super::tier::{HOOKS, Hook, Tier};
+
+/// One thing that was tried for a hook.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Attempt {
+    /// The tier that was tried.
+    pub tier: Tier,
+    /// `None` if it works, else what the kernel answered.
+    pub refused: Option<Refusal>,
+}
+
+/// The kernel's no.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Refusal {
+    /// What was being done: `load`, `attach`, `read back`.
+    pub doing: &'static str,
+    /// The errno, if there was one.
+    pub errno: Option<i32>,
+    /// In words; of the verifier its last line.
+    pub words: String,
+}
+
+impl Refusal {
+    pub(super) fn new(doing: &'static str, errno: Option<i32>, words: impl Into<String>) -> Self {
+        Self { doing, errno, words: words.into() }
+    }
+}
+
+/// What is known of a hook before the programs are loaded.
+#[derive(Clone, Debug)]
+pub(super) struct Probed {
+    pub(super) hook: Hook,
+    /// The kernel's function, if its BTF has one.
+    pub(super) function: Option<&'static str>,
+    pub(super) attempts: Vec<Attempt>,
+    /// fentry, if that works.
+    pub(super) fentry: Option<Tier>,
+}
+
+/// Tries fentry for the native hooks, sleepable first, beginning with `best`. Calls of other ABIs have kprobes beside it.
+pub(super) fn probe(best: Tier) -> Vec<Probed> {
+    let kernel = (best <= Tier::Fentry).then(Btf::of_the_kernel).flatten();
+    let probe = |hook: &Hook| {
+        let found = kernel
+            .as_ref()
+            .filter(|_| hook.native)
+            .and_then(|btf| hook.functions.iter().find_map(|name| Some((*name, btf.id(name)?))));
+        let mut attempts = Vec::new();
+        let mut fentry = None;
+        if let Some((_, id)) = found {
+            for tier in [Tier::FentrySleepable, Tier::Fentry].into_iter().filter(|tier| *tier >= best) {
+                let refused = try_fentry(id, tier == Tier::FentrySleepable).err();
+                let works = refused.is_none();
+                attempts.push(Attempt { tier, refused });
+                if works {
+                    fentry = Some(tier);
+                    break;
+                }
+            }
+        }
+        Probed { hook: *hook, function: found.map(|(name, _)| name), attempts, fentry }
+    };
+    HOOKS.iter().filter(|hook| !hook.functions.is_empty()).map(probe).collect()
+}
+
+/// The kernel's types.
+struct Btf(ptr::NonNull<btf>);
+
+impl Btf {
+    fn of_the_kernel() -> Option<Self> {
+        // SAFETY: takes nothing; the result is ours, and NULL on error.
+        ptr::NonNull::new(unsafe { libbpf_sys::btf__load_vmlinux_btf() }).map(Self)
+    }
+
+    fn id(&self, function: &str) -> Option<u32> {
+        let name = CString::new(function).ok()?;
+        // SAFETY: both pointers are valid during the call.
+        let id = unsafe { libbpf_sys::btf__find_by_name_kind(self.0.as_ptr(), name.as_ptr(), BTF_KIND_FUNC) };
+        u32::try_from(id).ok()
+    }
+}
+
+impl Drop for Btf {
+    fn drop(&mut self) {
+        // SAFETY: it is ours, and this is its last use.
+        unsafe { libbpf_sys::btf__free(self.0.as_ptr()) };
+    }
+}
+
+fn try_fentry(id: u32, sleepable: bool) -> Result<(), Refusal> {
+    let insn = |code: u32| bpf_insn { code: code as u8, ..Default::default() };
+    let program = [insn(BPF_ALU64 | BPF_MOV | BPF_K), insn(BPF_JMP | BPF_EXIT)];
+    let mut log = [0_u8; 512];
+    let mut opts = bpf_prog_load_opts {
+        sz: size_of::<bpf_prog_load_opts>() as libbpf_sys::size_t,
+        expected_attach_type: BPF_TRACE_FENTRY,
+        attach_btf_id: id,
+        prog_flags: if sleepable { BPF_F_SLEEPABLE } else { 0 },
+        log_level: 1,
+        log_size: log.len() as u32,
+        log_buf: log.as_mut_ptr().cast(),
+        ..Default::default()
+    };
+    // SAFETY: all pointers are valid during the call, with the sizes that go with them.
+    let fd = unsafe {
+        let (name, licence) = (c"tracer_probe", c"GPL");
+        let (insns, len) = (program.as_ptr(), program.len() as libbpf_sys::size_t);
+        libbpf_sys::bpf_prog_load(BPF_PROG_TYPE_TRACING, name.as_ptr(), licence.as_ptr(), insns, len, &raw mut opts)
+    };
+    if fd < 0 {
+        let text = String::from_utf8_lossy(&log);
+        let text = text.trim_end_matches('\0');
+        let words = text.lines().find(|line| !line.is_empty() && !line.starts_with("processed "));
+        return Err(Refusal::new("load", Some(-fd), words.map_or_else(|| words_of(-fd), str::to_owned)));
+    }
+    // SAFETY: a new descriptor of ours.
+    let program = unsafe { OwnedFd::from_raw_fd(fd) };
+    // SAFETY: no name, which is right for this program type.
+    let fd = unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) };
+    if fd < 0 {
+        return Err(Refusal::new("attach", Some(-fd), words_of(-fd)));
+    }
+    // SAFETY: a new descriptor of ours; closing it detaches the program.
+    drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    Ok(())
+}
+
+/// The errno in words. ENOTSUPP is the kernel's own, and libc has no words for it.
+pub(super) fn words_of(errno: i32) -> String {
+    const ENOTSUPP: i32 = 524;
+    match errno {
+        ENOTSUPP => "not supported (ENOTSUPP)".to_owned(),
+        errno => {
+            let words = io::Error::from_raw_os_error(errno).to_string();
+            let words = words.split(" (os error").next().unwrap_or(&words).to_lowercase();
+            if errno == libc::EPERM { format!("{words}: privileges or lockdown") } else { words }
+        }
+    }
+}

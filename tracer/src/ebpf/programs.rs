@@ -1,0 +1,435 @@
+//! The BPF programs, loaded and attached: [`Programs`].
+
+use std::collections::HashMap;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::ptr;
+
+use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
+use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, ProgramInput};
+use nix::libc;
+
+use super::load_error::{capture_log, classify};
+use super::probe::{Attempt, Probed, Refusal, probe, words_of};
+use super::tier::Tier;
+use crate::error::{Error, Result};
+use crate::event::Lost;
+use crate::options::{Collect, Filter, Outcome};
+use crate::running::Backend;
+use crate::skeleton::types::{limits, wanted_kind, wire_field};
+use crate::skeleton::{OpenTracerSkel, TracerSkel, TracerSkelBuilder, types};
+
+/// What the programs are to do.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) system_wide: bool,
+    pub(super) collect: Collect,
+    pub(super) filter: Filter,
+    pub(super) ring_bytes: u32,
+    pub(super) max_processes: u32,
+    /// The best tier that may be used.
+    pub(super) best: Tier,
+}
+
+/// What a hook has got.
+#[derive(Clone, Debug)]
+pub(super) struct Hooked {
+    pub(super) name: &'static str,
+    pub(super) function: Option<&'static str>,
+    pub(super) attempts: Vec<Attempt>,
+    /// `None` if the kernel has no such call, or none that can be hooked.
+    pub(super) tier: Option<Tier>,
+}
+
+/// The programs at work. Dropping it detaches and unloads everything.
+pub(super) struct Programs {
+    // In the order in which they are dropped.
+    links: Vec<Link>,
+    pub(super) skel: TracerSkel<'static>,
+    pub(super) hooks: Vec<Hooked>,
+    system_wide: bool,
+}
+
+pub(super) type Failure = (&'static str, libbpf_rs::Error);
+
+const EXIT: &str = "tracer_exit";
+const FORK: &str = "tracer_fork";
+const COMMON: [&str; 5] = ["tracer_exec", FORK, EXIT, "tracer_spawner", "tracer_selftest"];
+const KPROBES: [&str; 2] = ["tracer_kenter", "tracer_kleave"];
+const TRACEPOINTS: [&str; 2] = ["tracer_tenter", "tracer_tleave"];
+
+impl Programs {
+    /// Loads and attaches what works best.
+    pub(super) fn start(setup: &Setup) -> Result<Self> {
+        let mut probed = probe(setup.best);
+        let mut tier = setup.best;
+        loop {
+            let native = |probed: &Probed| probed.hook.native;
+            let fentry = |probed: &Probed| probed.fentry.is_some_and(|found| found >= tier);
+            if tier <= Tier::Fentry && !probed.iter().filter(|probed| native(probed)).all(fentry) {
+                tier = Tier::Kprobe;
+            }
+            let plan: Vec<Tier> = probed
+                .iter()
+                .map(|probed| if tier <= Tier::Fentry { probed.fentry.unwrap_or(Tier::Kprobe) } else { tier })
+                .collect();
+            let (started, log) = capture_log(|| Self::load(setup, &mut probed, &plan));
+            let refusal = match started {
+                Ok(Ok(programs)) => return Ok(programs),
+                Ok(Err(refusal)) => refusal,
+                // Without the programs that every tier needs, there is no trace.
+                Err((doing, err)) if tier == Tier::Tracepoint => return Err(classify(doing, err, log)),
+                Err((doing, err)) => refusal_of(doing, &err, &log),
+            };
+            if tier == Tier::Tracepoint {
+                let text = format!("no hook of execve works: {}: {}", refusal.doing, refusal.words);
+                return Err(Error::new(crate::ErrorKind::Unsupported, text).with_log(log));
+            }
+            for (probed, planned) in probed.iter_mut().zip(&plan).filter(|(probed, _)| probed.hook.native) {
+                probed.attempts.retain(|attempt| attempt.tier != *planned);
+                probed.attempts.push(Attempt { tier: *planned, refused: Some(refusal.clone()) });
+                probed.fentry = None;
+            }
+            tier = if tier < Tier::Kprobe { Tier::Kprobe } else { Tier::Tracepoint };
+        }
+    }
+
+    /// One try: `plan` has a tier for each hook. The inner error is one that a lower tier may not have.
+    fn load(setup: &Setup, probed: &mut [Probed], plan: &[Tier]) -> Result<Result<Self, Refusal>, Failure> {
+        // The skeleton borrows the place of its object for as long as it lives, and drops the object itself. Leaking
+        // that place, one pointer in size, lets `Programs` own the skeleton without unsafe code.
+        let place: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        let doing = |what| move |err| (what, err);
+
+        // libbpf raises RLIMIT_MEMLOCK by itself, only where the kernel needs it (before 5.11), and goes on if it may not.
+        let mut open = TracerSkelBuilder::default().open(place).map_err(doing("cannot open the BPF object"))?;
+        setup.configure(&mut open)?;
+        select(open.open_object_mut(), probed, plan).map_err(doing("cannot set a program's function"))?;
+        let skel = open.load().map_err(doing("cannot load the BPF programs"))?;
+        setup.fill(&skel)?;
+
+        // Ends before beginnings, so that nothing is put into a table and never taken out.
+        let mut links = Vec::new();
+        for (program, what) in [
+            (&skel.progs.tracer_exit, "cannot attach to sched_process_exit"),
+            (&skel.progs.tracer_fork, "cannot attach to sched_process_fork"),
+            (&skel.progs.tracer_exec, "cannot attach to sched_process_exec"),
+        ] {
+            links.push(program.attach().map_err(doing(what))?);
+        }
+        let mut programs = Self { links, skel, hooks: Vec::new(), system_wide: setup.system_wide };
+        if let Err(refusal) = programs.attach_hooks(probed, plan) {
+            return Ok(Err(refusal));
+        }
+        Ok(programs.read_back().map(|()| programs))
+    }
+
+    /// Attaches the hooks' programs. A native hook must work; another may be absent.
+    fn attach_hooks(&mut self, probed: &[Probed], plan: &[Tier]) -> Result<(), Refusal> {
+        let refusal = |err: libbpf_rs::Error| {
+            let errno = errno_of(&err);
+            Refusal::new("attach", errno, errno.map_or_else(|| format!("{err:#}"), words_of))
+        };
+        if plan.contains(&Tier::Tracepoint) {
+            for program in [&self.skel.progs.tracer_tleave, &self.skel.progs.tracer_tenter] {
+                self.links.push(program.attach().map_err(refusal)?);
+            }
+        }
+        for (probed, &tier) in probed.iter().zip(plan) {
+            let mut hooked = Hooked {
+                name: probed.hook.name,
+                function: probed.function,
+                attempts: probed.attempts.clone(),
+                tier: Some(tier),
+            };
+            let attached = match tier {
+                Tier::FentrySleepable | Tier::Fentry => {
+                    self.attach_fentry(tier, probed.hook.suffix).map_err(refusal).map(|()| probed.function)
+                }
+                Tier::Kprobe => self.attach_kprobe(probed.hook.functions).map_err(refusal).map(Some),
+                Tier::Tracepoint => Ok(None),
+            };
+            match attached {
+                Ok(function) => {
+                    hooked.function = function;
+                    hooked.attempts.retain(|attempt| attempt.tier != tier);
+                    hooked.attempts.push(Attempt { tier, refused: None });
+                }
+                Err(refused) if probed.hook.native => return Err(refused),
+                Err(refused) => {
+                    hooked.tier = None;
+                    hooked.attempts.push(Attempt { tier, refused: Some(refused) });
+                }
+            }
+            self.hooks.push(hooked);
+        }
+        Ok(())
+    }
+
+    fn attach_fentry(&mut self, tier: Tier, suffix: &str) -> Result<(), libbpf_rs::Error> {
+        let [enter, leave] = fentry_names(tier, suffix);
+        for name in [leave, enter] {
+            let program = self.skel.object().progs_mut().find(|program| *program.name() == *name);
+            let program = program.ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
+            self.links.push(program.attach()?);
+        }
+        Ok(())
+    }
+
+    fn attach_kprobe(&mut self, functions: &[&'static str]) -> Result<&'static str, libbpf_rs::Error> {
+        let mut failed = libbpf_rs::Error::from_raw_os_error(libc::ENOENT);
+        for function in functions {
+            match self.skel.progs.tracer_kleave.attach_kprobe(true, function) {
+                Ok(leave) => {
+                    self.links.push(leave);
+                    self.links.push(self.skel.progs.tracer_kenter.attach_kprobe(false, function)?);
+                    return Ok(function);
+                }
+                Err(err) => failed = err,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Whether the native hooks see two calls of this thread that fail.
+    fn read_back(&mut self) -> Result<(), Refusal> {
+        let marked = self.skel.progs.tracer_selftest.test_run(ProgramInput::default());
+        marked.map_err(|err| Refusal::new("read back", errno_of(&err), err.to_string()))?;
+        // SAFETY: an empty path fails with ENOENT before anything else is looked at.
+        unsafe {
+            libc::execve(c"".as_ptr(), ptr::null(), ptr::null());
+            libc::syscall(libc::SYS_execveat, -1, c"".as_ptr(), ptr::null::<u8>(), ptr::null::<u8>(), 0);
+        }
+        let seen = self.with_bss(0, |bss| {
+            // SAFETY: the pointer is valid; volatile, because the kernel uses the same memory.
+            unsafe {
+                (&raw mut (*bss).self_test).write_volatile(0);
+                (&raw mut (*bss).self_test_seen).read_volatile()
+            }
+        });
+        match seen {
+            0b1111 => Ok(()),
+            seen => Err(Refusal::new("read back", None, format!("the hooks saw {seen:#06b} of two calls, not 0b1111"))),
+        }
+    }
+
+    /// Runs `spawn` with this thread as the one whose children are traced.
+    pub(super) fn spawning<T>(&mut self, spawn: impl FnOnce() -> T) -> Result<T> {
+        let marked = self.skel.progs.tracer_spawner.test_run(ProgramInput::default());
+        marked.map_err(|err| Error::io("cannot mark this thread as the one that spawns", err))?;
+        let spawned = spawn();
+        self.with_bss((), |bss| {
+            // SAFETY: the pointer is valid; volatile, because the kernel uses the same memory.
+            unsafe { (&raw mut (*bss).spawner).write_volatile(0) }
+        });
+        Ok(spawned)
+    }
+
+    /// What sees the execs, by the tier of execve.
+    pub(super) fn backend(&self) -> Backend {
+        let tier = self.hooks.first().and_then(|hook| hook.tier);
+        let degraded = match tier {
+            Some(Tier::Tracepoint) => Some(
+                "every system call of every process passes two programs, and a page that is not resident is not read",
+            ),
+            _ => None,
+        };
+        Backend { name: "ebpf", tier: tier.map(|tier| tier.name().to_owned()), degraded: degraded.map(str::to_owned) }
+    }
+
+    /// Takes the programs off their hooks; their maps stay.
+    pub(super) fn detach(&mut self) {
+        self.links.clear();
+    }
+
+    /// Says whether the reader waits to be woken.
+    pub(super) fn set_reader_waits(&mut self, waits: bool) {
+        self.with_bss((), |bss| {
+            // SAFETY: the pointer is valid; volatile, because the kernel uses the same memory.
+            unsafe { (&raw mut (*bss).reader_waits).write_volatile(waits.into()) }
+        });
+    }
+
+    /// Adds processes to those that are traced.
+    pub(super) fn follow(&self, tgid: u32) -> Result<()> {
+        let added = self.skel.maps.traced.update(&tgid.to_ne_bytes(), &[1], MapFlags::ANY);
+        added.map_err(|err| Error::io(format!("cannot follow process {tgid}"), err))
+    }
+
+    /// The processes that are traced. Those that are there no more, if the kernel skipped their end, are dropped by `gone`.
+    pub(super) fn followed(&self, gone: impl Fn(u32) -> bool) -> usize {
+        let tgids = self.skel.maps.traced.keys().filter_map(|key| Some(u32::from_ne_bytes(key.try_into().ok()?)));
+        let (gone, alive): (Vec<u32>, Vec<u32>) = tgids.partition(|tgid| gone(*tgid));
+        for tgid in gone {
+            // OK because it may have been taken out meanwhile.
+            let _ = self.skel.maps.traced.delete(&tgid.to_ne_bytes());
+        }
+        alive.len()
+    }
+
+    /// What was lost so far.
+    pub(super) fn lost(&mut self) -> Lost {
+        let (execs, others, untracked, unannounced) = self.with_bss((0, 0, 0, 0), |bss| {
+            // SAFETY: the pointer is valid; volatile, because the kernel uses the same memory.
+            unsafe {
+                (
+                    (&raw const (*bss).lost_execs).read_volatile(),
+                    (&raw const (*bss).lost_others).read_volatile(),
+                    (&raw const (*bss).untracked_processes).read_volatile(),
+                    (&raw const (*bss).unannounced).read_volatile(),
+                )
+            }
+        });
+        // An exec whose return was skipped is counted on the thread's next call; one whose entry was skipped is there
+        // nevertheless if it succeeded.
+        let entries: u64 = self.missed(|name| name.starts_with("tracer_n_") || name.ends_with("enter"));
+        let forks = self.missed(|name| name == FORK);
+        Lost {
+            execs: execs + entries.saturating_sub(unannounced),
+            others: others + self.missed(|name| name == EXIT) + if self.system_wide { forks } else { 0 },
+            untracked: untracked + if self.system_wide { 0 } else { forks },
+        }
+    }
+
+    /// Calls that the kernel skipped because the program was already running on that CPU: preempted in it, where it can
+    /// be. Counted since 5.12.
+    fn missed(&self, which: impl Fn(&str) -> bool) -> u64 {
+        let programs = self.skel.object().progs_mut().filter(|program| which(&program.name().to_string_lossy()));
+        programs
+            .filter(|program| program.as_fd().as_raw_fd() > 0)
+            .map(|program| info(program.as_fd()).recursion_misses)
+            .sum()
+    }
+
+    /// The instructions that the verifier went through for each program, where the kernel says (since 5.16).
+    pub(super) fn verified(&self) -> Vec<(String, u32)> {
+        let programs = self.skel.object().progs_mut().filter(|program| program.as_fd().as_raw_fd() > 0);
+        let verified = |program: libbpf_rs::ProgramMut<'_>| {
+            (program.name().to_string_lossy().into_owned(), info(program.as_fd()).verified_insns)
+        };
+        programs.map(verified).collect()
+    }
+
+    fn with_bss<T>(&mut self, none: T, with: impl FnOnce(*mut types::bss) -> T) -> T {
+        self.skel.maps.bss_data.as_deref_mut().map_or(none, |bss| with(&raw mut *bss))
+    }
+}
+
+/// Has the programs loaded that the plan takes, and no others.
+pub(super) fn select(object: &mut OpenObject, probed: &[Probed], plan: &[Tier]) -> libbpf_rs::Result<()> {
+    let mut wanted: HashMap<String, Option<&str>> = COMMON.map(|name| (name.to_owned(), None)).into();
+    for (probed, tier) in probed.iter().zip(plan) {
+        match tier {
+            Tier::FentrySleepable | Tier::Fentry => {
+                wanted.extend(fentry_names(*tier, probed.hook.suffix).map(|name| (name, probed.function)));
+            }
+            Tier::Kprobe => wanted.extend(KPROBES.map(|name| (name.to_owned(), None))),
+            Tier::Tracepoint => wanted.extend(TRACEPOINTS.map(|name| (name.to_owned(), None))),
+        }
+    }
+    for mut program in object.progs_mut() {
+        let function = wanted.get(&*program.name().to_string_lossy());
+        program.set_autoload(function.is_some());
+        if let Some(Some(function)) = function {
+            program.set_attach_target(0, Some((*function).to_owned()))?;
+        }
+    }
+    Ok(())
+}
+
+impl Setup {
+    pub(super) fn configure(&self, open: &mut OpenTracerSkel<'_>) -> Result<(), Failure> {
+        let doing = |what| move |err| (what, err);
+        let ring = ring_size(self.ring_bytes);
+        if let Some(rodata) = &mut open.maps.rodata_data {
+            rodata.system_wide = self.system_wide.into();
+            rodata.collect = collect_bits(&self.collect);
+            rodata.wake_bytes = ring / 8;
+            rodata.filter_pids = (!self.filter.pids.is_empty()).into();
+            rodata.filter_uids = (!self.filter.uids.is_empty()).into();
+            rodata.filter_comms = (!self.filter.comms.is_empty()).into();
+            rodata.skip_successes = (self.filter.outcome == Outcome::Failure).into();
+            rodata.skip_failures = (self.filter.outcome == Outcome::Success).into();
+        }
+        open.maps.events.set_max_entries(ring).map_err(doing("cannot size the ring buffer"))?;
+        open.maps.traced.set_max_entries(self.max_processes.max(1)).map_err(doing("cannot size the process table"))?;
+        let wanted = self.filter.pids.len() + self.filter.uids.len() + self.filter.comms.len();
+        let wanted = u32::try_from(wanted.max(1)).unwrap_or(u32::MAX);
+        open.maps.wanted.set_max_entries(wanted).map_err(doing("cannot size the filter"))
+    }
+
+    /// Puts the filter's keys into their map.
+    fn fill(&self, skel: &TracerSkel<'_>) -> Result<(), Failure> {
+        let (pid_kind, uid_kind, comm_kind) =
+            (wanted_kind::WANTED_PID, wanted_kind::WANTED_UID, wanted_kind::WANTED_COMM);
+        let key = |kind: u32, id: u32, comm: &[u8]| {
+            let mut key = [0; 8 + limits::COMM_LEN.0 as usize];
+            key[..4].copy_from_slice(&kind.to_ne_bytes());
+            key[4..8].copy_from_slice(&id.to_ne_bytes());
+            let len = comm.len().min(limits::COMM_LEN.0 as usize - 1);
+            key[8..8 + len].copy_from_slice(&comm[..len]);
+            key
+        };
+        let pids = self.filter.pids.iter().map(|pid| key(pid_kind.0, *pid, b""));
+        let uids = self.filter.uids.iter().map(|uid| key(uid_kind.0, *uid, b""));
+        let comms = self.filter.comms.iter().map(|comm| key(comm_kind.0, 0, comm));
+        for key in pids.chain(uids).chain(comms) {
+            skel.maps.wanted.update(&key, &[1], MapFlags::ANY).map_err(|err| ("cannot fill the filter", err))?;
+        }
+        Ok(())
+    }
+}
+
+/// What the kernel takes: a power of two, whole pages. 64 KiB is the largest page of the architectures that we serve.
+fn ring_size(bytes: u32) -> u32 {
+    bytes.clamp(64 << 10, 1 << 30).next_power_of_two()
+}
+
+/// The fields that are collected, as `collect` in send.h has them. The interpreter's words are part of argv.
+fn collect_bits(collect: &Collect) -> u32 {
+    let bits = [
+        (collect.argv || collect.interpreter, wire_field::FIELD_ARGV),
+        (collect.env, wire_field::FIELD_ENV),
+        (collect.cwd, wire_field::FIELD_CWD),
+        (collect.fds, wire_field::FIELD_FDS),
+        (collect.credentials, wire_field::FIELD_CREDENTIALS),
+        (collect.credentials, wire_field::FIELD_GROUPS),
+        (collect.cgroup, wire_field::FIELD_CGROUP),
+        (true, wire_field::FIELD_NAMESPACE_PIDS),
+    ];
+    bits.iter().filter(|(on, _)| *on).fold(0, |bits, (_, field)| bits | 1 << field.0)
+}
+
+fn fentry_names(tier: Tier, suffix: &str) -> [String; 2] {
+    let sleepable = if tier == Tier::FentrySleepable { "s" } else { "" };
+    ["tracer_n_", "tracer_x_"].map(|start| format!("{start}{sleepable}{suffix}"))
+}
+
+fn errno_of(err: &libbpf_rs::Error) -> Option<i32> {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(err);
+    while let Some(err) = source {
+        if let Some(errno) = err.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error) {
+            return Some(errno);
+        }
+        source = err.source();
+    }
+    None
+}
+
+fn refusal_of(doing: &str, err: &libbpf_rs::Error, log: &str) -> Refusal {
+    let errno = errno_of(err);
+    let verifier = log.lines().rev().find(|line| {
+        !line.is_empty() && !line.starts_with("libbpf:") && !line.starts_with("processed ") && !line.starts_with("--")
+    });
+    let words = verifier.map(str::to_owned).or(errno.map(words_of)).unwrap_or_else(|| err.to_string());
+    Refusal::new(if doing.contains("attach") { "attach" } else { "load" }, errno, words)
+}
+
+/// What the kernel says of a program; zeros where it does not.
+fn info(program: BorrowedFd<'_>) -> libbpf_sys::bpf_prog_info {
+    let mut info = libbpf_sys::bpf_prog_info::default();
+    let mut len = size_of_val(&info) as u32;
+    // SAFETY: `info` is writable and `len` is its size; an older kernel fills less and leaves the zeros.
+    let err = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(program.as_raw_fd(), &raw mut info, &raw mut len) };
+    if err == 0 { info } else { libbpf_sys::bpf_prog_info::default() }
+}

@@ -1,0 +1,85 @@
+//! Whole traces, in every tier.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use rstest::rstest;
+use serial_test::serial;
+
+use super::{Tier, start_with};
+use crate::event::{Child, End, Exec, What};
+use crate::options::{Launch, Options, Target};
+use crate::running::{Ended, Observed};
+
+fn command(words: &[&str]) -> Target {
+    let mut words = words.iter().map(OsString::from);
+    let program = words.next().expect("a program");
+    Target::Command(Launch { program, args: words.collect(), cwd: None, user: None })
+}
+
+/// What a trace has, to its end, and the tier that it had.
+#[track_caller]
+fn trace(target: &Target, options: &Options, best: Tier) -> (Vec<What>, Ended, String) {
+    let running = start_with(target, options, best).expect("starts");
+    let next = || running.observed.recv_timeout(Duration::from_secs(30)).ok();
+    let all = std::iter::from_fn(next).map(|Observed { what, .. }| what).collect();
+    let ended = running.thread.join().expect("no panic").expect("no error");
+    (all, ended, running.backend.tier.expect("a tier"))
+}
+
+fn strings(list: &crate::event::Field<crate::event::List<Vec<u8>>>) -> Vec<String> {
+    let list = list.as_ref().expect("there");
+    assert_eq!(list.cut, None);
+    list.items.iter().map(|item| String::from_utf8_lossy(item).into_owned()).collect()
+}
+
+fn execs(all: &[What]) -> Vec<&Exec> {
+    all.iter().filter_map(|what| if let What::Exec(exec) = what { Some(&**exec) } else { None }).collect()
+}
+
+/// Check that each tier, where the kernel has it, sees what succeeds and what fails, with all that belongs to it, and new
+/// and ended processes; and that a tier that the kernel has not is replaced by the next.
+#[rstest]
+#[case::fentry_sleepable(Tier::FentrySleepable)]
+#[case::fentry(Tier::Fentry)]
+#[case::kprobe(Tier::Kprobe)]
+#[case::tracepoint(Tier::Tracepoint)]
+#[ignore = "root: loads BPF programs"]
+#[serial]
+fn each_tier_sees_successes_and_failures(#[case] best: Tier) {
+    let start = std::time::Instant::now();
+    let target = command(&["/bin/sh", "-c", "/no/such/thing a b; /bin/true x y; exit 3"]);
+    let (all, ended, tier) = trace(&target, &Options::default(), best);
+    eprintln!("{best:?} gave {tier} in {:?}: {ended:?}", start.elapsed());
+    let execs = execs(&all);
+    for exec in &execs {
+        eprintln!(
+            "{} {} {:?} {:?} {:?} comm {:?} env {:?} cwd {:?} fds {:?} cred {:?} cgroup {:?} pids {:?}",
+            exec.pid,
+            exec.errno,
+            exec.filename.as_ref().map(|text| String::from_utf8_lossy(&text.bytes)),
+            exec.argv.as_ref().map(|argv| argv.items.len()),
+            exec.interpreter,
+            exec.comm.as_ref().map(|text| String::from_utf8_lossy(text)),
+            exec.env.as_ref().map(|env| (env.items.len(), env.cut)),
+            exec.cwd.as_ref().map(|text| String::from_utf8_lossy(&text.bytes)),
+            exec.fds.as_ref().map(|fds| fds.items.len()),
+            exec.credentials.is_ok(),
+            exec.cgroup.as_ref().map(|text| String::from_utf8_lossy(&text.bytes)),
+            exec.namespace_pids,
+        );
+    }
+    assert_eq!(execs.len(), 3, "{all:?}");
+    assert_eq!(execs.iter().map(|exec| exec.errno).collect::<Vec<_>>(), [0, 2, 0]);
+    assert_eq!(strings(&execs[1].argv), ["/no/such/thing", "a", "b"]);
+    assert_eq!(strings(&execs[2].argv), ["/bin/true", "x", "y"]);
+    assert_eq!(strings(&execs[1].env), strings(&execs[2].env));
+    assert_eq!(execs[2].ppid, execs[0].tgid);
+    let children: Vec<_> =
+        all.iter().filter_map(|what| if let What::Child(child) = what { Some(*child) } else { None }).collect();
+    assert!(children.contains(&Child { parent_tgid: execs[0].tgid, tgid: execs[2].tgid }), "{children:?}");
+    let last = all.last().expect("something");
+    assert!(matches!(last, What::Exit(exit) if exit.tgid == execs[0].tgid && exit.end == End::Code(3)), "{last:?}");
+    assert_eq!(ended.status.and_then(|status| status.code()), Some(3));
+    assert_eq!(ended.lost, crate::event::Lost::default());
+}

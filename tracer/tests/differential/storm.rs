@@ -1,0 +1,105 @@
+//! Many execs at once, and execs that are killed: whoever counts and whoever is counted must agree.
+
+use std::collections::BTreeSet;
+
+use nix::libc;
+use rstest::rstest;
+use serial_test::serial;
+use tracer::event::What;
+use tracer::options::BackendChoice;
+
+use crate::compare::{Run, end, run};
+use crate::facts::Ended;
+use crate::workload::{self, Teller};
+
+/// The workload's part: `count` processes that execute and end, as many at once as a small guest has memory for.
+pub(crate) fn storm(teller: Teller<'_>, count: usize) {
+    const AT_ONCE: usize = 200;
+    let mut running = 0;
+    for _ in 0..count {
+        if running == AT_ONCE {
+            teller.await_any();
+            running -= 1;
+        }
+        workload::fork(workload::become_end);
+        running += 1;
+    }
+    (0..running).for_each(|_| teller.await_any());
+}
+
+/// The workload's part: processes that are killed at some moment before, in, or after their exec.
+pub(crate) fn kill(teller: Teller<'_>, count: usize) {
+    for number in 0..count {
+        let pid = workload::fork(workload::become_end);
+        // Not to wait for something, but to be at another place each time.
+        for _ in 0..number * 3 {
+            std::thread::yield_now();
+        }
+        // SAFETY: no pointers; the child has not been waited for, so its id is nobody else's.
+        unsafe { libc::kill(pid, libc::SIGKILL) };
+        teller.await_any();
+    }
+}
+
+/// The ends of processes that a backend saw.
+fn ends(run: &Run) -> BTreeSet<Ended> {
+    let exits = run.events.iter().filter_map(|event| match &event.what {
+        What::Exit(exit) => Some(Ended { tgid: exit.tgid, end: end(exit.end) }),
+        _ => None,
+    });
+    exits.collect()
+}
+
+/// The processes that have executed, without the workload itself.
+fn executed(run: &Run) -> Vec<u32> {
+    let execs = run.events.iter().filter_map(|event| match &event.what {
+        What::Exec(exec) if exec.errno == 0 => Some(exec.tgid),
+        _ => None,
+    });
+    execs.skip(2).collect()
+}
+
+#[track_caller]
+fn nothing_is_lost(run: &Run) {
+    let lost = run.events.iter().find(|event| matches!(event.what, What::Lost(_) | What::Warning(_)));
+    assert!(lost.is_none(), "{lost:?}");
+}
+
+/// Check that of many execs at once none is missed, and each process's end is seen.
+#[rstest]
+#[case::ptrace(BackendChoice::Ptrace, 500)]
+#[case::seccomp(BackendChoice::Seccomp, 2_000)]
+#[case::ebpf(BackendChoice::Ebpf, 5_000)]
+#[ignore = "root: loads BPF programs"]
+#[serial]
+fn of_many_execs_at_once_none_is_missed(#[case] backend: BackendChoice, #[case] count: usize) {
+    let run = run(backend, &format!("storm {count}"));
+    nothing_is_lost(&run);
+    assert_eq!(run.said_ends.len(), count);
+    let sorted = |mut pids: Vec<u32>| {
+        pids.sort_unstable();
+        pids
+    };
+    let expected = sorted(run.said_ends.iter().map(|end| end.tgid).collect());
+    assert!(sorted(executed(&run)) == expected, "{} execs were seen of {count}", executed(&run).len());
+    let ends = ends(&run);
+    assert!(run.said_ends.iter().all(|end| ends.contains(end)), "an end was not seen");
+}
+
+/// Check that processes that are killed while they execute do no harm: the trace goes on, and has the end of each.
+#[rstest]
+#[case::ptrace(BackendChoice::Ptrace)]
+#[case::seccomp(BackendChoice::Seccomp)]
+#[case::ebpf(BackendChoice::Ebpf)]
+#[ignore = "root: loads BPF programs"]
+#[serial]
+fn processes_that_are_killed_while_they_execute_do_no_harm(#[case] backend: BackendChoice) {
+    let run = run(backend, "kill 100");
+    nothing_is_lost(&run);
+    let ends = ends(&run);
+    let missing: Vec<&Ended> = run.said_ends.iter().filter(|end| !ends.contains(end)).collect();
+    assert!(missing.is_empty(), "not seen: {missing:?}");
+    assert_eq!(run.said_ends.len(), 100);
+    let killed: BTreeSet<u32> = run.said_ends.iter().map(|end| end.tgid).collect();
+    assert!(executed(&run).iter().all(|tgid| killed.contains(tgid)), "an exec of nobody");
+}
