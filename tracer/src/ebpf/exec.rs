@@ -6,6 +6,9 @@ use crate::event::{Abi, Absent, Call, Exec, Field, List, Text};
 use crate::options::Collect;
 use crate::skeleton::types::{limits, rec_begin, rec_end, wire_abi, wire_call, wire_field, wire_script};
 
+/// A list of strings.
+type Words = List<Vec<u8>>;
+
 /// Why fields of the entry are missing.
 const NO_ENTRY: Absent = Absent::NotSeen("no hook saw the call, only that it succeeded");
 
@@ -89,7 +92,7 @@ fn filename(begun: &Begun, parts: &Parts) -> Field<Text> {
 
 /// argv as the caller gave it, and the words that the kernel put in front. A caller's `argv[0]` that was not resident is the
 /// script's path, as the kernel has it.
-fn words(parts: &Parts, script: wire_script, succeeded: bool) -> (Field<List<Vec<u8>>>, Field<Vec<Vec<u8>>>) {
+fn words(parts: &Parts, script: wire_script, succeeded: bool) -> (Field<Words>, Field<Vec<Vec<u8>>>) {
     let argv = parts.strings(wire_field::FIELD_ARGV);
     match (succeeded, script) {
         (false, _) => return (argv, Err(Absent::NotApplicable)),

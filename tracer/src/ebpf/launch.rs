@@ -24,7 +24,7 @@ pub(super) fn command(launch: &Launch) -> Result<Command> {
         let unknown = || Error::new(ErrorKind::Spawn, format!("there is no user `{name}`"));
         let user =
             User::from_name(name).map_err(|err| Error::io("cannot look up the user", err))?.ok_or_else(unknown)?;
-        let c_name = CString::new(name.as_str()).map_err(|_| unknown())?;
+        let c_name = CString::new(name.as_str()).map_err(|err| unknown().with_source(err))?;
         let groups =
             getgrouplist(&c_name, user.gid).map_err(|err| Error::io("cannot look up the user's groups", err))?;
         // SAFETY: the closure makes three system calls and allocates nothing.
