@@ -151,7 +151,7 @@ impl GuestSpec {
             segment.directory(directory, 0o755);
         }
         segment.bytes("etc/fstab", 0o644, FSTAB);
-        segment.bytes("etc/passwd", 0o644, "root:*:0:0:root:/root:/bin/sh\n");
+        segment.bytes("etc/passwd", 0o644, "root:*:0:0:root:/root:/bin/sh\nnobody:*:65534:65534:nobody:/:/bin/sh\n");
         segment.bytes("etc/group", 0o644, "root:x:0:\n");
         segment.bytes("etc/hosts", 0o644, "127.0.0.1 localhost ukci\n");
         segment.bytes("ukci/init", 0o755, INIT);
