@@ -29,7 +29,7 @@ pkgs.runCommand "ukci-guest.cpio"
     install -m 755 ${./init} root/ukci/init
     install -m 755 ${relay}/bin/relay root/ukci/relay
     install -m 644 ${./fstab} root/etc/fstab
-    echo 'root:*:0:0:root:/root:/bin/sh' >root/etc/passwd
+    printf '%s\n' 'root:*:0:0:root:/root:/bin/sh' 'nobody:*:65534:65534:nobody:/:/bin/sh' >root/etc/passwd
     echo 'root:x:0:' >root/etc/group
     echo '127.0.0.1 localhost ukci' >root/etc/hosts
     install -m 755 ${static.dropbear}/bin/dropbear root/usr/sbin/dropbear

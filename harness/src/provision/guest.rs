@@ -32,6 +32,8 @@ pub(super) const RELAY: &str = include_str!("../../../vm-images/relay.rs");
 
 /// Every file system that tests of eBPF programs ask for. Device files and /proc come first: others are found there.
 const FSTAB: &str = include_str!("../../../vm-images/fstab");
+/// Tests that change the user need one besides root.
+const PASSWD: &str = "root:*:0:0:root:/root:/bin/sh\nnobody:*:65534:65534:nobody:/:/bin/sh\n";
 
 /// Why a guest image could not be made.
 #[derive(Debug, Error)]
@@ -127,8 +129,8 @@ impl GuestSpec {
 
     /// Everything that the base and relay of an image depend on besides the packages, for the key of a cache.
     #[must_use]
-    pub fn base_inputs() -> [&'static str; 4] {
-        [SPEC, INIT, RELAY, FSTAB]
+    pub fn base_inputs() -> [&'static str; 5] {
+        [SPEC, INIT, RELAY, FSTAB, PASSWD]
     }
 
     /// Writes the base segment: the user land from `tree`, where the packages are unpacked one over the other, init, and
@@ -151,7 +153,7 @@ impl GuestSpec {
             segment.directory(directory, 0o755);
         }
         segment.bytes("etc/fstab", 0o644, FSTAB);
-        segment.bytes("etc/passwd", 0o644, "root:*:0:0:root:/root:/bin/sh\n");
+        segment.bytes("etc/passwd", 0o644, PASSWD);
         segment.bytes("etc/group", 0o644, "root:x:0:\n");
         segment.bytes("etc/hosts", 0o644, "127.0.0.1 localhost ukci\n");
         segment.bytes("ukci/init", 0o755, INIT);

@@ -56,7 +56,9 @@ fn run(program: &str) -> i32 {
         "memfd" => memfd(),
         "execveat" => execveat(argument),
         "check" => check(),
-        "thread" => in_a_thread(|| execve(TRUE, [c"from a thread".as_ptr(), ptr::null()].as_ptr(), ptr::null())),
+        "thread" => in_a_thread(|| {
+            execve(TRUE, [c"true".as_ptr(), c"from a thread".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+        }),
         "without-a-leader" => without_a_leader(),
         "spawn" => Command::new("/bin/true").arg("spawned").status().map_or(100, |status| status.code().unwrap_or(101)),
         "threads-then-exec" => threads_then_exec(),
@@ -154,7 +156,7 @@ fn execveat(flags: &str) -> i32 {
 
 fn check() -> i32 {
     const AT_EXECVE_CHECK: i32 = 0x10000;
-    let argv = [c"asked".as_ptr(), ptr::null()];
+    let argv = [c"true".as_ptr(), c"asked".as_ptr(), ptr::null()];
     call_execveat(libc::AT_FDCWD, TRUE, argv.as_ptr(), AT_EXECVE_CHECK)
 }
 
@@ -179,7 +181,7 @@ fn without_a_leader() -> i32 {
             while !fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) {
                 thread::yield_now();
             }
-            execve(TRUE, [c"leaderless".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+            execve(TRUE, [c"true".as_ptr(), c"leaderless".as_ptr(), ptr::null()].as_ptr(), ptr::null())
         });
         // SAFETY: ends this thread only; nobody joins it, and nothing on its stack is borrowed.
         unsafe { libc::syscall(libc::SYS_exit, 7) };
@@ -207,7 +209,7 @@ fn threads_then_exec() -> i32 {
     static READY: Barrier = Barrier::new(8);
     let run = || {
         READY.wait();
-        execve(TRUE, [c"the winner".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+        execve(TRUE, [c"true".as_ptr(), c"the winner".as_ptr(), ptr::null()].as_ptr(), ptr::null())
     };
     let threads: Vec<_> = (0..8).map(|_| thread::spawn(run)).collect();
     threads.into_iter().map(|thread| thread.join().unwrap_or(100)).max().unwrap_or(100)
@@ -247,7 +249,7 @@ fn stop_and_continue() -> i32 {
 /// A filter of the program's own refuses execve with an errno of its choice.
 fn own_filter() -> i32 {
     refuse(libc::SYS_execve, None, libc::EDOM);
-    execve(TRUE, [c"refused".as_ptr(), ptr::null()].as_ptr(), ptr::null())
+    execve(TRUE, [c"true".as_ptr(), c"refused".as_ptr(), ptr::null()].as_ptr(), ptr::null())
 }
 
 /// Has a system call, with this first argument if one is given, fail from now on.
@@ -303,7 +305,7 @@ fn untraced_clone() -> i32 {
         let flags = libc::CLONE_UNTRACED | libc::SIGCHLD;
         let pid = libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) as i32;
         if pid == 0 {
-            let errno = execve(TRUE, [c"untraced".as_ptr(), ptr::null()].as_ptr(), ptr::null());
+            let errno = execve(TRUE, [c"true".as_ptr(), c"untraced".as_ptr(), ptr::null()].as_ptr(), ptr::null());
             libc::_exit(errno);
         }
         let mut status = 0;
@@ -330,7 +332,7 @@ fn kill_while_executing() -> i32 {
 fn compat() -> i32 {
     let rights = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT;
-    let words = [TRUE.to_bytes_with_nul(), b"thirty-two\0bits\0"].concat();
+    let words = [TRUE.to_bytes_with_nul(), b"true\0thirty-two\0"].concat();
     // SAFETY: a new mapping below 2 GiB, with room for the strings and, 256 bytes on, the pointers to them. The call
     // does not return unless it fails; rbx, which belongs to the compiler, is put back.
     unsafe {
@@ -339,7 +341,7 @@ fn compat() -> i32 {
         let base = map as usize as u32;
         ptr::copy_nonoverlapping(words.as_ptr(), map.cast(), words.len());
         let path = TRUE.to_bytes_with_nul().len() as u32;
-        map.cast::<u8>().add(256).cast::<[u32; 4]>().write([base + path, base + path + 11, 0, 0]);
+        map.cast::<u8>().add(256).cast::<[u32; 4]>().write([base + path, base + path + 5, 0, 0]);
         let mut result = 11_u64;
         std::arch::asm!(
             "xchg {path:r}, rbx",
@@ -361,7 +363,7 @@ fn compat() -> i32 {
 
 /// Executes as a program of the x32 ABI does; on a kernel without it that fails with ENOSYS.
 fn x32() -> i32 {
-    let argv = [c"x32".as_ptr(), ptr::null()];
+    let argv = [c"true".as_ptr(), c"x32".as_ptr(), ptr::null()];
     // SAFETY: the kernel reads what the pointers point to.
     unsafe { libc::syscall(0x4000_0000 | 520, TRUE.as_ptr(), argv.as_ptr(), ptr::null::<u8>()) };
     errno()

@@ -13,7 +13,7 @@ fn a_thread_executes(#[case] way: Way) {
     traced.is_complete();
     let exec = traced.only("/bin/true");
     assert_ne!(exec.pid, exec.tgid);
-    assert_eq!((argv(exec), traced.code()), (vec!["from a thread".to_owned()], Some(0)));
+    assert_eq!((argv(exec), traced.code()), (vec!["true".to_owned(), "from a thread".to_owned()], Some(0)));
     assert_eq!(traced.execs().next().map(|shell| shell.tgid), Some(exec.tgid));
     // Threads are not processes.
     assert_eq!((traced.children().count(), traced.exits().count()), (0, 1));
@@ -28,7 +28,7 @@ fn a_process_without_a_leader_executes(#[case] way: Way) {
     traced.is_complete();
     let exec = traced.only("/bin/true");
     assert!(exec.pid != exec.tgid && traced.children().any(|child| child.tgid == exec.tgid), "{exec:?}");
-    assert_eq!((argv(exec), traced.code()), (vec!["leaderless".to_owned()], Some(0)));
+    assert_eq!((argv(exec), traced.code()), (vec!["true".to_owned(), "leaderless".to_owned()], Some(0)));
 }
 
 /// Check that of many threads that execute at the same time one is seen to succeed, and the trace ends.
