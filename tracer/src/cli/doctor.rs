@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::print;
-use crate::error::Result;
+use crate::ebpf::Doctor;
+use crate::error::{Error, ErrorKind, Result};
 use crate::options::{BackendChoice, Launch, Options, Target};
 use crate::trace::{Backend, Trace};
 
@@ -23,7 +24,12 @@ pub(super) fn run(json: bool) -> Result<ExitCode> {
         attempt("ptrace", BackendChoice::Ptrace, a_command()),
     ];
     let works = tried.iter().any(|tried| tried.outcome.is_ok());
-    let text = if json { format!("{:#}\n", report(&tried)) } else { tried.iter().map(line).collect() };
+    let ebpf = crate::ebpf::doctor();
+    let text = if json {
+        format!("{:#}\n", report(&tried, &ebpf)?)
+    } else {
+        tried.iter().map(line).collect::<String>() + &ebpf.to_string()
+    };
     print(|out| out.write_all(text.as_bytes()))?;
     Ok(if works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -59,7 +65,7 @@ fn line(tried: &Tried) -> String {
     }
 }
 
-fn report(tried: &[Tried]) -> Value {
+fn report(tried: &[Tried], ebpf: &Doctor) -> Result<Value> {
     let backends = tried.iter().map(|Tried { name, outcome }| {
         let backend = outcome.as_ref().ok();
         let error = outcome.as_ref().err();
@@ -72,5 +78,7 @@ fn report(tried: &[Tried]) -> Value {
         });
         ((*name).to_owned(), report)
     });
-    json!({ "schema": 1, "tracer": env!("CARGO_PKG_VERSION"), "backends": backends.collect::<serde_json::Map<_, _>>() })
+    let ebpf = serde_json::to_value(ebpf).map_err(|err| Error::new(ErrorKind::Bug, err.to_string()))?;
+    let backends: serde_json::Map<_, _> = backends.collect();
+    Ok(json!({ "schema": 1, "tracer": env!("CARGO_PKG_VERSION"), "backends": backends, "ebpf": ebpf }))
 }

@@ -1,6 +1,7 @@
 //! What eBPF can do on this machine, found by trying: [`doctor`].
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -123,6 +124,34 @@ impl Doctor {
             all.insert("error".to_owned(), error.clone());
         }
         all
+    }
+}
+
+impl fmt::Display for Doctor {
+    /// A line for the kernel, one for each hook, and one for what was refused before.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+        writeln!(f, "kernel   {} {}", self.kernel, self.arch)?;
+        writeln!(f, "         BTF {}", if self.btf { "yes" } else { "no" })?;
+        writeln!(f, "         lockdown {}, bpf_jit_enable {}", known(&self.lockdown), known(&self.jit))?;
+        writeln!(f, "         effective capabilities {}", known(&self.capabilities))?;
+        for hook in &self.hooks {
+            let tier = hook.tier.map_or("absent", Tier::name);
+            let function = hook.function.map(|function| format!("  {function}")).unwrap_or_default();
+            writeln!(f, "hook     {:<18} {tier:<18}{function}", hook.name)?;
+            for Attempt { tier, refused } in &hook.attempts {
+                if let Some(Refusal { doing, words, .. }) = refused {
+                    writeln!(f, "           not {}: {doing}: {words}", tier.name())?;
+                }
+            }
+        }
+        for (program, instructions) in self.programs.iter().filter(|(_, instructions)| **instructions > 0) {
+            writeln!(f, "program  {program:<18} {instructions} instructions verified")?;
+        }
+        if let Some(error) = &self.error {
+            writeln!(f, "error    {error}")?;
+        }
+        Ok(())
     }
 }
 

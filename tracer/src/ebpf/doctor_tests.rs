@@ -32,12 +32,10 @@ fn the_reason_has_the_kernels_words() {
 fn the_native_calls_get_a_tier() {
     let found = doctor();
     let capabilities = found.capabilities();
-    eprintln!("{capabilities:#?}\n{:#?}", found.programs);
-    found.hooks.iter().for_each(|hook| eprintln!("{}: {}", hook.name, hook.why));
     if let Some(dir) = std::env::var_os("UKCI_ARTIFACTS").map(PathBuf::from) {
         std::fs::write(dir.join("doctor.json"), serde_json::to_string_pretty(&found).expect("serialisable"))
             .expect("written");
-        std::fs::write(dir.join("doctor.txt"), format!("{found:#?}\n")).expect("written");
+        std::fs::write(dir.join("doctor.txt"), found.to_string()).expect("written");
         std::fs::write(
             dir.join("capabilities.json"),
             serde_json::to_string_pretty(&capabilities).expect("serialisable"),
