@@ -1,7 +1,8 @@
 //! Compiles `src/bpf/tracer.bpf.c` and generates its skeleton, from which the Rust side also takes the record types.
 //!
-//! Environment: `CLANG` names the compiler of the BPF side (default `clang`; it may be a wrapper script, for instance
-//! one that adds coverage instrumentation).
+//! Environment: `CLANG` names the compiler of the BPF side (default `clang`; it may be a wrapper script).
+//! `BPF_COVERAGE=1` adds instrumented objects, and `BPF_COVERAGE_OBJECTS` names the directory for those that llvm-cov
+//! needs: see `bpf_coverage`.
 //!
 //! libelf and zlib come from the system (libelf-dev, zlib1g-dev), or, without root, from a directory D that holds
 //! `libelf.a` and `libz.a` and nothing else, so that this build script links them statically too:
@@ -11,7 +12,7 @@
 use std::env;
 use std::path::PathBuf;
 
-use libbpf_cargo::SkeletonBuilder;
+use bpf_coverage::build::SkeletonBuilder;
 
 fn main() {
     println!("cargo:rerun-if-changed=src/bpf");
@@ -28,6 +29,6 @@ fn main() {
         .build_and_generate(&skeleton);
     if let Err(err) = built {
         println!("cargo:warning=the BPF side was not built with `{}`", clang.display());
-        panic!("{err:#}\nhint: install clang, or set CLANG to a clang that has the bpf target");
+        panic!("{err}\nhint: install clang, or set CLANG to a clang that has the bpf target");
     }
 }

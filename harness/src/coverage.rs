@@ -11,7 +11,7 @@ mod scan;
 mod summary;
 mod table;
 
-pub use self::gather::{Coverage, CoverageError};
+pub use self::gather::{Coverage, CoverageError, Readers};
 pub use self::lines::{FileLines, Function, Line, LineTable, NoData};
 pub use self::policy::{Policy, Shortfall};
 pub use self::scan::{CellFiles, ScanError, scan};

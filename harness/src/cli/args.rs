@@ -73,6 +73,7 @@ Example:
   ukci coverage           of the newest run
 
 It writes coverage/{ebpf.lcov,userspace.lcov,lines.json,html/} into the run's directory.
+The LLVM release that `rustc -vV` names reads the profiles of user space; without it, only those are missing.
 Exit code 5: less is covered than the policy demands.";
 
 /// The commands.

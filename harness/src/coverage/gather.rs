@@ -13,13 +13,25 @@ use thiserror::Error;
 use super::lines::{LineTable, NoData};
 use super::scan::{CellFiles, ScanError, scan};
 
+/// The programs that read each half of the coverage. One release need not serve both: llvm-profdata reads only the raw
+/// profiles of its own format, while text profiles and the objects of an older clang are read by every newer release.
+#[derive(Clone, Debug)]
+pub struct Readers {
+    /// Of a release that is not older than any clang that compiled.
+    pub bpf: Tools,
+    /// Of the release of LLVM in rustc; or why there are none.
+    pub userspace: Result<Tools, String>,
+}
+
 /// What a run's tests covered.
 #[derive(Debug)]
 pub struct Coverage {
     /// The BPF side, merged over all cells.
     pub ebpf: Report,
-    /// User space, merged over all cells.
-    pub userspace: Report,
+    /// User space, merged over the cells whose profiles could be read; `None` if there is no such cell.
+    pub userspace: Option<Report>,
+    /// Why user space is not known, each reason once with its cells.
+    pub userspace_missing: BTreeMap<String, Vec<String>>,
     /// The BPF side, line by line.
     pub lines: LineTable,
     /// The cells whose tests left something.
@@ -57,8 +69,8 @@ impl Coverage {
     /// Reads the coverage of the run in the directory `run`. What a guest left that cannot be read is listed as missing.
     ///
     /// # Errors
-    /// When there is none, its objects are damaged, or a tool fails.
-    pub fn gather(run: &Path, repository: &Path, tools: Tools) -> Result<Self, CoverageError> {
+    /// When there is none, its objects are damaged, or a tool fails on the BPF side.
+    pub fn gather(run: &Path, repository: &Path, readers: Readers) -> Result<Self, CoverageError> {
         let cells = scan(run)?;
         if cells.is_empty() {
             return Err(CoverageError::Nothing(run.to_owned()));
@@ -66,17 +78,29 @@ impl Coverage {
         let all = run.join("coverage/objects");
         let mut gathering = Gathering {
             objects: Objects::below(&all)?,
-            exporter: Exporter::new(tools, repository)?,
+            exporter: Exporter::new(readers.bpf, repository)?,
             reports: Vec::new(),
             no_data: Vec::new(),
             pages: BTreeMap::new(),
         };
-        let mut userspace = Report::new();
+        let of_userspace = match readers.userspace {
+            Ok(tools) => Ok(Exporter::new(tools, repository)?),
+            Err(reason) => Err(reason),
+        };
+        let mut userspace: Option<Report> = None;
+        let mut userspace_missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for files in &cells {
             gathering.bpf(files)?;
-            if !files.userspace.is_empty() {
-                let objects = Objects::below(&all.join(bundle(&files.cell)))?;
-                userspace.merge_lossy(gathering.exporter.userspace(objects.executables(), &files.userspace)?);
+            if files.userspace.is_empty() {
+                continue;
+            }
+            let objects = Objects::below(&all.join(bundle(&files.cell)))?;
+            let report = of_userspace.as_ref().map_err(Clone::clone).and_then(|exporter| {
+                exporter.userspace(objects.executables(), &files.userspace).map_err(|error| error.to_string())
+            });
+            match report {
+                Ok(report) => userspace.get_or_insert_default().merge_lossy(report),
+                Err(reason) => userspace_missing.entry(reason).or_default().push(files.cell.clone()),
             }
         }
         let mut ebpf = Report::new();
@@ -84,19 +108,26 @@ impl Coverage {
             ebpf.merge_lossy(report.clone());
         }
         let lines = LineTable::new(&gathering.reports, gathering.no_data);
-        let coverage = Self { ebpf, userspace, lines, cells: cells.len(), pages: gathering.pages };
+        let pages = gathering.pages;
+        let coverage = Self { ebpf, userspace, userspace_missing, lines, cells: cells.len(), pages };
         coverage.write_pages(&gathering.exporter, &run.join("coverage/html"))?;
         Ok(coverage)
     }
 
-    /// Writes `ebpf.lcov`, `userspace.lcov` and `lines.json` into `directory`.
+    /// Writes `ebpf.lcov`, `lines.json` and, unless user space is not known, `userspace.lcov` into `directory`.
     ///
     /// # Errors
     /// When it cannot be written to.
     pub fn write(&self, directory: &Path) -> Result<(), CoverageError> {
         fs::create_dir_all(directory).map_err(failed(directory))?;
         write_lcov(&self.ebpf, &directory.join("ebpf.lcov"))?;
-        write_lcov(&self.userspace, &directory.join("userspace.lcov"))?;
+        let path = directory.join("userspace.lcov");
+        match (&self.userspace, fs::remove_file(&path)) {
+            (Some(report), _) => write_lcov(report, &path)?,
+            // One that an earlier call has left would be taken for this one's.
+            (None, Err(source)) if source.kind() != io::ErrorKind::NotFound => return Err(failed(&path)(source)),
+            (None, _) => {}
+        }
         let path = directory.join("lines.json");
         let json = serde_json::to_vec(&self.lines).map_err(io::Error::from).map_err(failed(&path))?;
         fs::write(&path, json).map_err(failed(&path))

@@ -61,6 +61,22 @@ impl Rust {
     }
 }
 
+/// The LLVM release in the compiler that the project in `root` uses on this machine, which decides the format of raw
+/// profiles; `None` if the compiler does not name one.
+///
+/// # Errors
+/// When there is no compiler.
+pub async fn llvm_release(root: &Path) -> Result<Option<u32>, ProcessError> {
+    let rustc = PathBuf::from(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    Ok(named_llvm(&ask(&rustc, root, &["-vV"]).await?))
+}
+
+/// The LLVM release in what `rustc -vV` prints.
+fn named_llvm(printed: &str) -> Option<u32> {
+    let version = printed.lines().find_map(|line| line.strip_prefix("LLVM version: "))?;
+    version.split('.').next()?.parse().ok()
+}
+
 async fn ask(rustc: &Path, root: &Path, arguments: &[&str]) -> Result<String, ProcessError> {
     let finished = Command::new(rustc).args(arguments).current_dir(root).capture().run(QUESTION).await?;
     Ok(String::from_utf8_lossy(&finished.stdout).trim().to_owned())
@@ -132,11 +148,19 @@ fn upstream(version: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::upstream;
+    use super::{named_llvm, upstream};
 
     #[test]
     fn a_compiler_and_its_library_are_matched_by_their_release() {
         assert_eq!(upstream("1.96.0+dfsg1-1~deb12u1"), "1.96.0");
         assert_eq!(upstream("1.96.0~beta.3-1"), "1.96.0");
+    }
+
+    /// Check that the LLVM release is taken from its own line, and not from the compiler's version.
+    #[test]
+    fn the_llvm_release() {
+        let printed = "rustc 1.95.0 (59807616e 2026-04-14)\nrelease: 1.95.0\nLLVM version: 22.1.2";
+        assert_eq!(named_llvm(printed), Some(22));
+        assert_eq!(named_llvm("rustc 1.95.0\nrelease: 1.95.0"), None);
     }
 }

@@ -1,10 +1,12 @@
 //! The BPF programs, loaded and attached: [`Programs`].
 
 use std::collections::HashMap;
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::ptr;
 
+use bpf_coverage::collect::Coverage;
 use libbpf_rs::skel::{OpenSkel, Skel, SkelBuilder};
 use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, ProgramInput};
 use nix::libc;
@@ -17,7 +19,7 @@ use crate::event::Lost;
 use crate::options::{Collect, Filter, Outcome};
 use crate::running::Backend;
 use crate::skeleton::types::{limits, wanted_kind, wire_field};
-use crate::skeleton::{OpenTracerSkel, TracerSkel, TracerSkelBuilder, types};
+use crate::skeleton::{COVERAGE, OpenTracerSkel, TracerSkel, TracerSkelBuilder, types};
 
 /// What the programs are to do.
 #[derive(Clone, Debug)]
@@ -48,9 +50,21 @@ pub(super) struct Programs {
     pub(super) skel: TracerSkel<'static>,
     pub(super) hooks: Vec<Hooked>,
     system_wide: bool,
+    /// Last, so that it is written when nothing runs any more.
+    _coverage: Coverage,
 }
 
 pub(super) type Failure = (&'static str, libbpf_rs::Error);
+
+/// Why the kernel did not take an object, in words for the records of coverage.
+struct Refused(Failure);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self((doing, err)) = self;
+        write!(f, "{doing}: {err:#}")
+    }
+}
 
 const EXIT: &str = "tracer_exit";
 const FORK: &str = "tracer_fork";
@@ -73,7 +87,7 @@ impl Programs {
                 .iter()
                 .map(|probed| if tier <= Tier::Fentry { probed.fentry.unwrap_or(Tier::Kprobe) } else { tier })
                 .collect();
-            let (started, log) = capture_log(|| Self::load(setup, &mut probed, &plan));
+            let (started, log) = capture_log(|| Self::load(setup, &probed, &plan));
             let refusal = match started {
                 Ok(Ok(programs)) => return Ok(programs),
                 Ok(Err(refusal)) => refusal,
@@ -95,17 +109,11 @@ impl Programs {
     }
 
     /// One try: `plan` has a tier for each hook. The inner error is one that a lower tier may not have.
-    fn load(setup: &Setup, probed: &mut [Probed], plan: &[Tier]) -> Result<Result<Self, Refusal>, Failure> {
-        // The skeleton borrows the place of its object for as long as it lives, and drops the object itself. Leaking
-        // that place, one pointer in size, lets `Programs` own the skeleton without unsafe code.
-        let place: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+    fn load(setup: &Setup, probed: &[Probed], plan: &[Tier]) -> Result<Result<Self, Refusal>, Failure> {
         let doing = |what| move |err| (what, err);
-
-        // libbpf raises RLIMIT_MEMLOCK by itself, only where the kernel needs it (before 5.11), and goes on if it may not.
-        let mut open = TracerSkelBuilder::default().open(place).map_err(doing("cannot open the BPF object"))?;
-        setup.configure(&mut open)?;
-        select(open.open_object_mut(), probed, plan).map_err(doing("cannot set a program's function"))?;
-        let skel = open.load().map_err(doing("cannot load the BPF programs"))?;
+        let open_and_load = || Self::open_and_load(setup, probed, plan).map_err(Refused);
+        let loaded = bpf_coverage::collect::load(&COVERAGE, open_and_load);
+        let (skel, coverage) = loaded.map_err(|Refused(failure)| failure)?;
         setup.fill(&skel)?;
 
         // Ends before beginnings, so that nothing is put into a table and never taken out.
@@ -117,11 +125,26 @@ impl Programs {
         ] {
             links.push(program.attach().map_err(doing(what))?);
         }
-        let mut programs = Self { links, skel, hooks: Vec::new(), system_wide: setup.system_wide };
+        let hooks = Vec::new();
+        let mut programs = Self { links, skel, hooks, system_wide: setup.system_wide, _coverage: coverage };
         if let Err(refusal) = programs.attach_hooks(probed, plan) {
             return Ok(Err(refusal));
         }
         Ok(programs.read_back().map(|()| programs))
+    }
+
+    /// The programs of `plan`, which the kernel has verified, not attached.
+    fn open_and_load(setup: &Setup, probed: &[Probed], plan: &[Tier]) -> Result<TracerSkel<'static>, Failure> {
+        // The skeleton borrows the place of its object for as long as it lives, and drops the object itself. Leaking
+        // that place, one pointer in size, lets `Programs` own the skeleton without unsafe code.
+        let place: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+        let doing = |what| move |err| (what, err);
+
+        // libbpf raises RLIMIT_MEMLOCK by itself, only where the kernel needs it (before 5.11), and goes on if it may not.
+        let mut open = TracerSkelBuilder::default().open(place).map_err(doing("cannot open the BPF object"))?;
+        setup.configure(&mut open)?;
+        select(open.open_object_mut(), probed, plan).map_err(doing("cannot set a program's function"))?;
+        open.load().map_err(doing("cannot load the BPF programs"))
     }
 
     /// Attaches the hooks' programs. A native hook must work; another may be absent.
