@@ -26,8 +26,9 @@ fn the_cases_have_every_program() {
     assert_eq!(measured, all);
 }
 
-/// Check that the kernel takes each program that it has a hook for, at a fifth of the verifier's limit at most, and that
-/// these are the programs of a trace: they cost the same there. Leaves what each costs in UKCI_ARTIFACTS.
+/// Check that the kernel takes each program but those of fentry, which it may not have, that each costs less than a fifth
+/// of the verifier's limit, and that these are the programs of a trace: they cost the same there. Leaves what each costs
+/// in UKCI_ARTIFACTS.
 #[test]
 #[ignore = "root: loads BPF programs"]
 #[serial]
@@ -43,7 +44,7 @@ fn complexity_of_every_program() {
     let report = measure("tracer", OBJECT, &cases);
     report.leave().unwrap();
 
-    assert_eq!(report.rejected(), Vec::<String>::new());
+    // Kernels have it or not; 5.10 of Debian has it for execve alone, its BTF having no `struct pt_regs` for execveat.
     let may_be_absent = |record: &Record| record.case.starts_with("fentry");
     let absent: Vec<_> =
         report.records.iter().filter(|record| record.verdict != Verdict::Ok && !may_be_absent(record)).collect();
