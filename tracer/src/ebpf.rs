@@ -68,4 +68,6 @@ pub(crate) fn start_with(target: &Target, options: &Options, best: Tier) -> Resu
 }
 
 #[cfg(test)]
+mod complexity_tests;
+#[cfg(test)]
 mod root_tests;

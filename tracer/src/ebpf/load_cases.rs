@@ -1,5 +1,6 @@
 //! Every way in which the programs are loaded, to be measured: [`load_cases`].
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::mem::MaybeUninit;
 
@@ -7,27 +8,64 @@ use libbpf_rs::OpenObject;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
 use super::probe::{Probed, probe};
-use super::programs::{Setup, select};
-use super::tier::Tier;
+use super::programs::{COMMON, Setup, names, select};
+use super::tier::{HOOKS, Tier};
 use crate::options::{Collect, Filter};
 use crate::skeleton::TracerSkelBuilder;
 
-/// The programs of one tier, as they are loaded for a whole system or for a command.
+/// Programs that are loaded together, and how.
 #[derive(Clone, Debug)]
 pub struct LoadCase {
-    /// `kprobe`, `kprobe, system-wide`.
-    pub name: String,
-    tier: Tier,
-    system_wide: bool,
+    /// `common`, for what every tier takes, `common-system`, for the same in a trace of the whole system, or the tier, with
+    /// `fentry.s` for the sleepable ones.
+    pub name: &'static str,
+    /// The programs: functions of the BPF side.
+    pub programs: BTreeSet<String>,
+    setup: Setup,
+    /// The tier's hooks with the kernel's functions, or why this kernel has not got the tier.
+    hooks: Result<Vec<Probed>, String>,
 }
 
-/// All cases. Tiers that this kernel has not are among them: they fail to open.
+/// All cases, each program in one of them, but for those of `common`, which are in two: a trace of the whole system leaves
+/// out the table of processes, which is most of what they do. Of the hooks' programs it leaves out one look into that
+/// table, so they are there as they are loaded for a command. Tiers that this kernel has not are among them: they fail to
+/// open.
 pub fn load_cases() -> Vec<LoadCase> {
-    let case = |tier: Tier, system_wide| {
-        let scope = if system_wide { ", system-wide" } else { "" };
-        LoadCase { name: format!("{}{scope}", tier.name()), tier, system_wide }
+    let common = |name, system_wide| LoadCase {
+        name,
+        programs: COMMON.map(str::to_owned).into(),
+        setup: setup(system_wide, Tier::Tracepoint),
+        hooks: Ok(Vec::new()),
     };
-    Tier::ALL.iter().flat_map(|tier| [case(*tier, false), case(*tier, true)]).collect()
+    let of_tier = |tier: Tier| {
+        let native = HOOKS.iter().filter(|hook| hook.native);
+        let programs = native.flat_map(|hook| names(tier, hook.suffix)).collect();
+        let name = if tier == Tier::FentrySleepable { "fentry.s" } else { tier.name() };
+        LoadCase { name, programs, setup: setup(false, tier), hooks: hooks(tier) }
+    };
+    let mut cases = vec![common("common", false), common("common-system", true)];
+    cases.extend(Tier::ALL.map(of_tier));
+    cases
+}
+
+pub(super) fn setup(system_wide: bool, best: Tier) -> Setup {
+    Setup { system_wide, collect: Collect::default(), filter: Filter::default(), ring_bytes: 0, max_processes: 1, best }
+}
+
+fn hooks(tier: Tier) -> Result<Vec<Probed>, String> {
+    let native = probe(tier).into_iter().filter(|probed| probed.hook.native);
+    let has_tier = |probed: Probed| {
+        if tier > Tier::Fentry || probed.fentry == Some(tier) {
+            return Ok(probed);
+        }
+        let refused = probed.attempts.iter().find(|attempt| attempt.tier == tier);
+        let why = match refused.and_then(|attempt| attempt.refused.as_ref()) {
+            Some(refusal) => format!("{}: {}", refusal.doing, refusal.words),
+            None => format!("its BTF has none of {}", probed.hook.functions.join(", ")),
+        };
+        Err(format!("this kernel has no {} for {}: {why}", tier.name(), probed.hook.name))
+    };
+    native.map(has_tier).collect()
 }
 
 impl LoadCase {
@@ -36,27 +74,12 @@ impl LoadCase {
     /// # Errors
     /// When the kernel has not got this tier, or the object cannot be opened.
     pub fn open(&self, show: &mut dyn FnMut(&mut OpenObject)) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let setup = Setup {
-            system_wide: self.system_wide,
-            collect: Collect::default(),
-            filter: Filter::default(),
-            ring_bytes: 0,
-            max_processes: 1,
-            best: self.tier,
-        };
-        let mut probed = probe(self.tier);
-        let lacking = |probed: &&Probed| probed.hook.native && probed.fentry != Some(self.tier);
-        if self.tier <= Tier::Fentry {
-            if let Some(lacking) = probed.iter().find(lacking) {
-                return Err(format!("this kernel has no {} for {}", self.tier.name(), lacking.hook.name).into());
-            }
-            probed.retain(|probed| probed.fentry == Some(self.tier));
-        }
-        let plan = vec![self.tier; probed.len()];
+        let hooks = self.hooks.as_ref().map_err(Clone::clone)?;
+        let plan = vec![self.setup.best; hooks.len()];
         let mut place = MaybeUninit::uninit();
         let mut open = TracerSkelBuilder::default().open(&mut place)?;
-        setup.configure(&mut open).map_err(|(_, err)| err)?;
-        select(open.open_object_mut(), &probed, &plan)?;
+        self.setup.configure(&mut open).map_err(|(_, err)| err)?;
+        select(open.open_object_mut(), hooks, &plan)?;
         show(open.open_object_mut());
         Ok(())
     }

@@ -68,9 +68,8 @@ impl fmt::Display for Refused {
 
 const EXIT: &str = "tracer_exit";
 const FORK: &str = "tracer_fork";
-const COMMON: [&str; 5] = ["tracer_exec", FORK, EXIT, "tracer_spawner", "tracer_selftest"];
-const KPROBES: [&str; 2] = ["tracer_kenter", "tracer_kleave"];
-const TRACEPOINTS: [&str; 2] = ["tracer_tenter", "tracer_tleave"];
+/// What every tier takes.
+pub(super) const COMMON: [&str; 5] = ["tracer_exec", FORK, EXIT, "tracer_spawner", "tracer_selftest"];
 
 impl Programs {
     /// Loads and attaches what works best.
@@ -190,7 +189,7 @@ impl Programs {
     }
 
     fn attach_fentry(&mut self, tier: Tier, suffix: &str) -> Result<(), libbpf_rs::Error> {
-        let [enter, leave] = fentry_names(tier, suffix);
+        let [enter, leave] = names(tier, suffix);
         for name in [leave, enter] {
             let program = self.skel.object().progs_mut().find(|program| *program.name() == *name);
             let program = program.ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
@@ -342,13 +341,8 @@ impl Programs {
 pub(super) fn select(object: &mut OpenObject, probed: &[Probed], plan: &[Tier]) -> libbpf_rs::Result<()> {
     let mut wanted: HashMap<String, Option<&str>> = COMMON.map(|name| (name.to_owned(), None)).into();
     for (probed, tier) in probed.iter().zip(plan) {
-        match tier {
-            Tier::FentrySleepable | Tier::Fentry => {
-                wanted.extend(fentry_names(*tier, probed.hook.suffix).map(|name| (name, probed.function)));
-            }
-            Tier::Kprobe => wanted.extend(KPROBES.map(|name| (name.to_owned(), None))),
-            Tier::Tracepoint => wanted.extend(TRACEPOINTS.map(|name| (name.to_owned(), None))),
-        }
+        let function = probed.function.filter(|_| *tier <= Tier::Fentry);
+        wanted.extend(names(*tier, probed.hook.suffix).map(|name| (name, function)));
     }
     for mut program in object.progs_mut() {
         let function = wanted.get(&*program.name().to_string_lossy());
@@ -423,9 +417,14 @@ fn collect_bits(collect: &Collect) -> u32 {
     bits.iter().filter(|(on, _)| *on).fold(0, |bits, (_, field)| bits | 1 << field.0)
 }
 
-fn fentry_names(tier: Tier, suffix: &str) -> [String; 2] {
-    let sleepable = if tier == Tier::FentrySleepable { "s" } else { "" };
-    ["tracer_n_", "tracer_x_"].map(|start| format!("{start}{sleepable}{suffix}"))
+/// A hook's programs in a tier: at its entry, and at its return.
+pub(super) fn names(tier: Tier, suffix: &str) -> [String; 2] {
+    match tier {
+        Tier::FentrySleepable => ["tracer_n_s", "tracer_x_s"].map(|start| format!("{start}{suffix}")),
+        Tier::Fentry => ["tracer_n_", "tracer_x_"].map(|start| format!("{start}{suffix}")),
+        Tier::Kprobe => ["tracer_kenter", "tracer_kleave"].map(str::to_owned),
+        Tier::Tracepoint => ["tracer_tenter", "tracer_tleave"].map(str::to_owned),
+    }
 }
 
 fn errno_of(err: &libbpf_rs::Error) -> Option<i32> {
