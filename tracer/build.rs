@@ -26,7 +26,6 @@ fn main() {
         .source("src/bpf/tracer.bpf.c")
         .clang(&clang)
         .clang_args(args)
-        .obj(out.join("tracer.bpf.o")) // kept for the test that measures the programs
         .build_and_generate(out.join("tracer.skel.rs"));
     if let Err(err) = built {
         println!("cargo:warning=the BPF side was not built with `{}`", clang.display());

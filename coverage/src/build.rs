@@ -190,7 +190,7 @@ impl SkeletonBuilder {
         self
     }
 
-    /// Compiles the source, and writes the skeleton to `output`.
+    /// Compiles the source, and writes the skeleton to `output`. The plain object stays in `$OUT_DIR/bpf-coverage/<name>.o`.
     ///
     /// # Errors
     /// When a compiler fails, or an instrumented object cannot be made to fit the skeleton.

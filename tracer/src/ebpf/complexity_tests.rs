@@ -11,7 +11,7 @@ use super::Tier;
 use super::load_cases::{load_cases, setup};
 use super::programs::Programs;
 
-static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tracer.bpf.o"));
+static OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bpf-coverage/tracer.o"));
 
 /// Check that no program of the object is left out of what is measured, and that none is made up.
 #[test]
