@@ -67,6 +67,13 @@ pub(crate) fn start_with(target: &Target, options: &Options, best: Tier) -> Resu
     Ok(Running { backend, observed, stop, thread })
 }
 
+/// Decodes these records: for the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz<'a>(records: impl Iterator<Item = &'a [u8]>) {
+    let mut decoder = decode::Decoder::new(crate::options::Collect::default());
+    records.for_each(|record| drop(decoder.push(record)));
+}
+
 #[cfg(test)]
 mod complexity_tests;
 #[cfg(test)]

@@ -24,8 +24,6 @@
 //!
 //! Process and user ids are those of the initial namespaces.
 
-#![allow(dead_code, reason = "the three backends are being joined")]
-
 pub mod baseline;
 pub mod cli;
 mod clock;
@@ -33,6 +31,8 @@ pub mod ebpf;
 mod error;
 pub mod event;
 mod filter;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod lineage;
 pub mod options;
 mod output;

@@ -147,3 +147,11 @@ fn may_install_filters() -> bool {
     let caps = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     caps.and_then(|caps| u64::from_str_radix(caps.trim(), 16).ok()).is_some_and(|caps| caps & CAP_SYS_ADMIN != 0)
 }
+/// Decodes these bytes in every way: for the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let _ = (proc::Status::decode(bytes), proc::Areas::decode(bytes), proc::decode_cgroup(bytes));
+    let _ = (proc::FdInfo::decode(bytes), stop::SyscallInfo::decode(bytes));
+    let status = bytes.first_chunk().map(|status| i32::from_ne_bytes(*status));
+    let _ = status.map(stop::Stop::decode);
+}

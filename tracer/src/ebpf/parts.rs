@@ -57,12 +57,6 @@ impl Parts {
         self.parts.get(&(u16::try_from(field.0).ok()?, index))
     }
 
-    /// The indices of a field of which any record has come, ascending.
-    pub(super) fn indices(&self, field: wire_field) -> impl Iterator<Item = u32> {
-        let field = u16::try_from(field.0).unwrap_or(0);
-        self.parts.range((field, 0)..=(field, u32::MAX)).map(|((_, index), _)| *index)
-    }
-
     /// A part's bytes as a text.
     pub(super) fn text(&self, field: wire_field, index: u32) -> Field<Text> {
         let part = self.part(field, index).ok_or(Absent::Lost)?;

@@ -67,8 +67,8 @@ fn nothing_is_lost(run: &Run) {
 
 /// Check that of many execs at once none is missed, and each process's end is seen.
 #[rstest]
-#[case::ptrace(BackendChoice::Ptrace, 500)]
-#[case::seccomp(BackendChoice::Seccomp, 2_000)]
+#[case::ptrace(BackendChoice::Ptrace, 200)]
+#[case::seccomp(BackendChoice::Seccomp, 1_000)]
 #[case::ebpf(BackendChoice::Ebpf, 5_000)]
 #[ignore = "root: loads BPF programs"]
 #[serial]
