@@ -40,7 +40,7 @@ static __always_inline __u64 call_number(struct pt_regs *regs)
 
 static __always_inline __u32 call_abi(struct pt_regs *regs, __u64 nr)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 
 	if (BPF_CORE_READ(task, thread_info.status) & TS_COMPAT)
 		return ABI_COMPAT;

@@ -10,7 +10,7 @@ volatile __u32 self_test_seen = 0;
 
 static __always_inline int send_begin(__u64 exec, __u32 pid, const struct call *call)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	struct rec_begin *rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 
 	if (!rec)
@@ -157,7 +157,7 @@ static __always_inline void fail(struct pending *it, __u32 error, bool sleepable
 
 static __always_inline void succeed(__u64 exec, const char *filename, __u32 is_script)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 
 	if (skip_successes) {

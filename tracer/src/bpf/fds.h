@@ -96,7 +96,7 @@ __noinline int fds_steps(__u32 slot)
 /* Adds the current task's files. Returns an enum wire_status or an errno. */
 static __always_inline int add_fds(struct scratch *s, __u32 slot)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	int i, status = 0;
 

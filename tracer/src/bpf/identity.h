@@ -134,7 +134,7 @@ static __always_inline int send_namespace_pids(struct scratch *s, __u32 slot, __
 /* Sends FIELD_CREDENTIALS, _GROUPS, _CGROUP and _NAMESPACE_PIDS of the current task. */
 __noinline int send_identity(__u64 exec)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	int slot = claim_scratch(), sent = NO_ROOM;
 	const struct cred *cred;
 	struct scratch *s;

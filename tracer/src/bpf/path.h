@@ -173,7 +173,7 @@ __noinline int add_path(__u32 slot, __u64 dentry_address, __u64 mnt_address)
 /* Sends FIELD_CWD of the current task. */
 __noinline int send_cwd(__u64 exec)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
 	int slot = claim_scratch(), sent = NO_ROOM;
 	struct fs_struct *fs;
 	struct scratch *s;

@@ -56,10 +56,10 @@ static __always_inline struct scratch *scratch_of(__u32 slot)
 	return bpf_map_lookup_elem(&scratches, &slot);
 }
 
-/* Returns a slot, or NO_ROOM. */
+/* Returns a slot, or NO_ROOM. Looks for it by thread, not by CPU, for the interpreter's sake: see current.h. */
 __noinline int claim_scratch(void)
 {
-	__u32 first = bpf_get_smp_processor_id(), i;
+	__u32 first = bpf_get_current_pid_tgid(), i;
 	__u8 one = 1;
 
 	for (i = 0; i < SLOT_TRIES; i++) {

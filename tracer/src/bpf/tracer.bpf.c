@@ -22,6 +22,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
 #include "intf.h"
+#include "current.h"
 #include "send.h"
 #include "call.h"
 #include "scope.h"

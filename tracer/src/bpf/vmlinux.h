@@ -222,6 +222,10 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
+struct rq {
+	struct task_struct *curr;
+};
+
 struct linux_binprm {
 	const char *filename;
 	const char *interp;

@@ -55,7 +55,9 @@ pub(super) fn classify(doing: &str, err: libbpf_rs::Error, log: String) -> Error
 
 fn cause(seen: Seen<'_>) -> (ErrorKind, &'static str) {
     // The verifier speaks only after the caller's privileges were found to suffice, and its refusal may be EACCES too.
-    if seen.log.contains("-- BEGIN PROG LOAD LOG --") {
+    if seen.log.contains("requires BPF JIT compiler") {
+        (ErrorKind::Unsupported, "this kernel cannot interpret the programs: sysctl net.core.bpf_jit_enable=1")
+    } else if seen.log.contains("-- BEGIN PROG LOAD LOG --") {
         (ErrorKind::Unsupported, "the verifier refused a program: please report this kernel, with the log")
     } else if seen.denied && !seen.root {
         (ErrorKind::Privilege, "run it as root, or with CAP_BPF and CAP_PERFMON")
@@ -83,6 +85,11 @@ libbpf: prog 'tracer_exec': -- BEGIN PROG LOAD LOG --
 invalid mem access 'scalar'
 -- END PROG LOAD LOG --
 ";
+    /// As 7.2 says it.
+    const NO_JIT: &str = "libbpf: prog 'tracer_exec': -- BEGIN PROG LOAD LOG --
+program requires BPF JIT compiler but it is not available
+-- END PROG LOAD LOG --
+";
     const DENIED: &str = "libbpf: prog 'tracer_exec': BPF program load failed: -EPERM\n";
 
     /// A load that failed although the machine has all that it takes.
@@ -92,6 +99,7 @@ invalid mem access 'scalar'
     #[rstest]
     #[case::verifier(Seen { log: VERIFIER, ..FAILED }, ErrorKind::Unsupported, "verifier")]
     #[case::verifier_with_eacces(Seen { denied: true, log: VERIFIER, ..FAILED }, ErrorKind::Unsupported, "verifier")]
+    #[case::no_jit(Seen { log: NO_JIT, ..FAILED }, ErrorKind::Unsupported, "bpf_jit_enable=1")]
     #[case::user(Seen { denied: true, root: false, log: DENIED, ..FAILED }, ErrorKind::Privilege, "as root")]
     #[case::container(Seen { denied: true, log: DENIED, ..FAILED }, ErrorKind::Privilege, "container")]
     #[case::lockdown(Seen { lockdown: "none integrity [confidentiality]", ..FAILED }, ErrorKind::Privilege, "locked")]

@@ -6,7 +6,7 @@ use std::{io, ptr};
 
 use libbpf_sys::{
     BPF_ALU64, BPF_EXIT, BPF_F_SLEEPABLE, BPF_JMP, BPF_K, BPF_MOV, BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY,
-    BTF_KIND_FUNC, bpf_insn, bpf_prog_load_opts, btf,
+    BTF_KIND_FUNC, BTF_KIND_VAR, bpf_insn, bpf_prog_load_opts, btf,
 };
 use nix::libc;
 
@@ -56,7 +56,7 @@ pub(super) fn probe(best: Tier) -> Vec<Probed> {
         let found = kernel
             .as_ref()
             .filter(|_| hook.native)
-            .and_then(|btf| hook.functions.iter().find_map(|name| Some((*name, btf.id(name)?))));
+            .and_then(|btf| hook.functions.iter().find_map(|name| Some((*name, btf.id(name, BTF_KIND_FUNC)?))));
         let mut attempts = Vec::new();
         let mut fentry = None;
         if let Some((_, id)) = found {
@@ -84,10 +84,10 @@ impl Btf {
         ptr::NonNull::new(unsafe { libbpf_sys::btf__load_vmlinux_btf() }).map(Self)
     }
 
-    fn id(&self, function: &str) -> Option<u32> {
-        let name = CString::new(function).ok()?;
+    fn id(&self, name: &str, kind: u32) -> Option<u32> {
+        let name = CString::new(name).ok()?;
         // SAFETY: both pointers are valid during the call.
-        let id = unsafe { libbpf_sys::btf__find_by_name_kind(self.0.as_ptr(), name.as_ptr(), BTF_KIND_FUNC) };
+        let id = unsafe { libbpf_sys::btf__find_by_name_kind(self.0.as_ptr(), name.as_ptr(), kind) };
         u32::try_from(id).ok()
     }
 }
@@ -97,6 +97,12 @@ impl Drop for Btf {
         // SAFETY: it is ours, and this is its last use.
         unsafe { libbpf_sys::btf__free(self.0.as_ptr()) };
     }
+}
+
+/// Whether programs have to find the current task without the helper for it, and can: see current.h.
+pub(super) fn needs_run_queue() -> bool {
+    let interprets = std::fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").is_ok_and(|mode| mode.trim() == "0");
+    interprets && Btf::of_the_kernel().is_some_and(|btf| btf.id("runqueues", BTF_KIND_VAR).is_some())
 }
 
 fn try_fentry(id: u32, sleepable: bool) -> Result<(), Refusal> {

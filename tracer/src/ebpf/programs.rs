@@ -12,7 +12,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, ProgramInput};
 use nix::libc;
 
 use super::load_error::{capture_log, classify};
-use super::probe::{Attempt, Probed, Refusal, probe, words_of};
+use super::probe::{Attempt, Probed, Refusal, needs_run_queue, probe, words_of};
 use super::tier::Tier;
 use crate::error::{Error, Result};
 use crate::event::Lost;
@@ -360,6 +360,7 @@ impl Setup {
         let ring = ring_size(self.ring_bytes);
         if let Some(rodata) = &mut open.maps.rodata_data {
             rodata.system_wide = self.system_wide.into();
+            rodata.from_run_queue = needs_run_queue().into();
             rodata.collect = collect_bits(&self.collect);
             rodata.wake_bytes = ring / 8;
             rodata.filter_pids = (!self.filter.pids.is_empty()).into();
