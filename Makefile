@@ -5,12 +5,14 @@
 UKCI = target/debug/ukci
 # What `make run` runs; matrix/matrix.yaml has the names under `sets`.
 SET = pr
+# More of its options: `make run FLAGS=--coverage`.
+FLAGS =
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
 
 run: build ## boot kernels, run the tests in each, print the table; `make run SET=full` for all of the matrix
-	$(UKCI) run --set $(SET)
+	$(UKCI) run --set $(SET) $(FLAGS)
 
 test: build ## every test of the workspace, those that boot VMs included
 	$(UKCI) exec -- cargo test --workspace --locked
