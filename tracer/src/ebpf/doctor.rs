@@ -104,12 +104,7 @@ impl Doctor {
     /// One short string for each thing that a kernel can do or not: for a comparison with what is expected of it.
     pub fn capabilities(&self) -> BTreeMap<String, String> {
         let works = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
-        let hook = |hook: &HookReport| {
-            (
-                hook.name.to_owned(),
-                hook.tier.map_or_else(|| format!("absent: {}", hook.why), |tier| tier.name().to_owned()),
-            )
-        };
+        let hook = |hook: &HookReport| (hook.name.to_owned(), hook.tier.map_or("absent", Tier::name).to_owned());
         let mut all: BTreeMap<String, String> = self.hooks.iter().map(hook).collect();
         let common = ["exec success", "fork", "exit"].map(|name| {
             let tier = if self.error.is_none() { "tp_btf".to_owned() } else { "absent: see error".to_owned() };
