@@ -8,13 +8,16 @@
  * `runqueues`.
  *
  * With the JIT off, helpers that the JIT would compile inline cannot be called: of these, bpf_do_misc_fixups() leaves the
- * helper's number in the call, which 6.10 to 7.1 interpret as an address, and 7.2 refuses the program ("program requires
- * BPF JIT compiler"). bpf_jit_inlines_helper_call() has bpf_get_smp_processor_id for arm64 and riscv64, and
- * bpf_get_current_task for arm64, and for riscv64 on newer kernels.
+ * helper's number in the call, and 7.2 refuses the program ("program requires BPF JIT compiler"). On riscv64 of 7.2
+ * bpf_get_current_task is one of them. On arm64 with the JIT switched off, `sysctl net.core.bpf_jit_enable=1` is the way out.
  */
 const volatile __u32 from_run_queue = 0;
 
-/* Weak: the verifier takes the branch that uses it for dead where it is not to be used. */
+#if defined(__TARGET_ARCH_riscv)
+/*
+ * Only where it is needed: riscv64 has the JIT off by default. A kernel may know this variable's type and not its address (arm64
+ * of 6.1), and then refuses every program that names it, also where the verifier would find that the branch is dead.
+ */
 extern const struct rq runqueues __ksym __weak;
 
 static __always_inline struct task_struct *current_task(void)
@@ -27,5 +30,11 @@ static __always_inline struct task_struct *current_task(void)
 	rq = bpf_this_cpu_ptr(&runqueues);
 	return BPF_CORE_READ(rq, curr);
 }
+#else
+static __always_inline struct task_struct *current_task(void)
+{
+	return (void *)bpf_get_current_task();
+}
+#endif
 
 #endif
