@@ -74,7 +74,7 @@ fn sigint_is_left_to_the_command() {
 fn sigterm_is_passed_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("trace");
-    let script = "trap 'kill $!; exit 5' TERM; sleep 1000 & echo ready; wait";
+    let script = "trap 'kill -KILL $!; exit 5' TERM; sleep 1000 & echo ready; wait";
     let (mut child, _out) = started(&path, script);
     signal(&child, Signal::SIGTERM);
     assert_eq!(child.wait().expect("it ends").code(), Some(5));
