@@ -47,7 +47,7 @@ fn a_run_leaves_its_page() {
     assert_eq!(world.ukci(&["report", "--html", "out", "-o", "page.html"]).succeeded(), "page.html\n");
     let elsewhere = fs::read_to_string(world.project.join("page.html")).expect("a page");
     assert!(elsewhere.contains("VFS: no root") && !elsewhere.contains(link));
-    world.ukci(&["report", "out", "-o", "page.html"]).one_error(2, &["--html"]);
+    world.ukci(&["report", "out", "-o", "page.html"]).one_error(2, &["required arguments were not provided", "--html"]);
     world.ukci(&["report", "--html", "out", "-o", "gone/page.html"]).one_error(1, &["cannot write `gone/page.html`"]);
 }
 
