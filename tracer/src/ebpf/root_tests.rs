@@ -59,8 +59,12 @@ fn each_tier_sees_successes_and_failures(#[case] best: Tier) {
     let children: Vec<_> =
         all.iter().filter_map(|what| if let What::Child(child) = what { Some(*child) } else { None }).collect();
     assert!(children.contains(&Child { parent_tgid: execs[0].tgid, tgid: execs[2].tgid }), "{children:?}");
-    let last = all.last().expect("something");
+    let last = all.iter().rfind(|what| !matches!(what, What::Lost(_))).expect("something");
     assert!(matches!(last, What::Exit(exit) if exit.tgid == execs[0].tgid && exit.end == End::Code(3)), "{last:?}");
     assert_eq!(ended.status.and_then(|status| status.code()), Some(3));
-    assert_eq!(ended.lost, crate::event::Lost::default());
+    // From 7.0 on, the kernel skips a tracepoint's program for a task that interrupts another run of it, and does not say whose
+    // call that was: at this tier anybody's system call counts. All three execs were seen above.
+    if best != Tier::Tracepoint {
+        assert_eq!(ended.lost, crate::event::Lost::default());
+    }
 }
