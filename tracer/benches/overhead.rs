@@ -56,8 +56,9 @@ fn main() {
 }
 
 fn ways() -> Vec<Way> {
-    let tracer = |backend: &str| {
-        [env!("CARGO_BIN_EXE_tracer"), "log", "--backend", backend, "-o", "/dev/null", "--"].map(str::to_owned).to_vec()
+    let tracer = |options: &[&str]| -> Vec<String> {
+        let words = [&[env!("CARGO_BIN_EXE_tracer"), "log", "-o", "/dev/null"], options, &["--"]].concat();
+        words.into_iter().map(str::to_owned).collect()
     };
     let strace = |filter: &[&str]| {
         let words = ["strace", "-f", "-o", "/dev/null", "-e", "trace=execve,execveat"];
@@ -65,10 +66,13 @@ fn ways() -> Vec<Way> {
     };
     vec![
         Way { name: "untraced", prefix: vec![] },
-        Way { name: "tracer log --backend ebpf", prefix: tracer("ebpf") },
-        Way { name: "tracer log --backend seccomp", prefix: tracer("seccomp") },
+        Way { name: "tracer log --backend ebpf", prefix: tracer(&["--backend", "ebpf"]) },
+        Way { name: "tracer log --backend seccomp", prefix: tracer(&["--backend", "seccomp"]) },
         Way { name: "strace -f --seccomp-bpf -e execve,execveat", prefix: strace(&["--seccomp-bpf"]) },
-        Way { name: "tracer log --backend ptrace", prefix: tracer("ptrace") },
+        Way {
+            name: "tracer log --seccomp off --backend ptrace",
+            prefix: tracer(&["--backend", "ptrace", "--seccomp", "off"]),
+        },
         Way { name: "strace -f -e execve,execveat", prefix: strace(&[]) },
     ]
 }
