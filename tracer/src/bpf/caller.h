@@ -6,6 +6,9 @@
 #ifndef TRACER_CALLER_H
 #define TRACER_CALLER_H
 
+#include "scratch.h"
+#include "walk.h"
+
 /* Longest piece of a string that is read at a time, with NUL. */
 #define PIECE 256
 
@@ -63,76 +66,52 @@ static __always_inline long read_pointer(__u64 *pointer, __u32 abi, __u64 from)
 	return err;
 }
 
-enum chunk {
-	CHUNK_MORE = 1,
-	CHUNK_LAST = 2,
-	CHUNK_NOT_RESIDENT = 3,
-};
-
-/* Pieces in a record at most, and records. */
-#define CHUNK_PIECES 64
-#define CHUNKS (STRINGS_CAP / (PAYLOAD_LARGE - PIECE))
-
 /*
- * Fills one record from where `pending` says. All that changes lives there: what the verifier does not know the value of
- * is the same on each turn. Returns an enum chunk, or NO_ROOM.
+ * Takes a piece of a string of the list that the scratch is at. All that changes lives there: what the verifier does not
+ * know the value of is the same on each turn. Returns as in walk.h; PART_NOT_RESIDENT where a page is not.
  */
-static __always_inline int fill_chunk(struct rec_data *rec, struct pending *it)
+__noinline int list_step(__u32 slot)
 {
-	__u32 i;
+	struct scratch *s = scratch_of(slot);
+	__u64 used, string;
+	long n; /* bytes read, NUL included */
 
-	for (i = 0; i < CHUNK_PIECES; i++) {
-		__u64 used, string;
-		long n;
-
-		reload();
-		used = it->used & (PAYLOAD_LARGE - 1);
-		string = it->string;
-		opaque(used);
-		if (used > PAYLOAD_LARGE - PIECE)
-			return CHUNK_MORE;
-		if (!string) {
-			if (read_pointer(&string, it->abi, it->list))
-				return CHUNK_NOT_RESIDENT;
-			if (!string)
-				return CHUNK_LAST;
-			it->list += it->abi == ABI_NATIVE ? 8 : 4;
-		}
-		n = bpf_probe_read_user_str(payload(rec) + used, PIECE, (void *)string);
-		if (n <= 0) {
-			it->string = string;
-			return CHUNK_NOT_RESIDENT;
-		}
-		if (n == PIECE) {
-			it->string = string + PIECE - 1;
-			it->used = used + PIECE - 1;
-		} else {
-			it->string = 0;
-			it->used = used + n;
-		}
+	if (!s)
+		return NO_ROOM;
+	if (s->used > PAYLOAD_LARGE - PIECE)
+		send_scratch(slot);
+	if (s->lost)
+		return WALK_DONE;
+	if (s->head.offset >= STRINGS_CAP)
+		return PART_TOO_LONG;
+	string = s->string;
+	if (!string) {
+		if (read_pointer(&string, s->abi, s->list))
+			return PART_NOT_RESIDENT;
+		if (!string)
+			return WALK_DONE;
+		s->list += s->abi == ABI_NATIVE ? 8 : 4;
+		s->string = string;
 	}
-	return CHUNK_MORE;
+	used = s->used;
+	opaque(used);
+	used &= PAYLOAD_LARGE - 1;
+	n = bpf_probe_read_user_str(s->bytes + used, PIECE, (void *)string);
+	if (n <= 0)
+		return PART_NOT_RESIDENT;
+	if (n == PIECE) {
+		s->string = string + PIECE - 1;
+		n = PIECE - 1;
+	} else {
+		s->string = 0;
+	}
+	s->used = used + n;
+	return 0;
 }
 
-__noinline int send_chunk(__u32 field)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
-	struct rec_data *rec;
-	int end;
-
-	if (!it)
-		return NO_ROOM;
-	rec = reserve_data(it->exec, field, 0, it->sent, PAYLOAD_LARGE);
-	if (!rec)
-		return NO_ROOM;
-	it->used = 0;
-	end = fill_chunk(rec, it);
-	rec->len = it->used;
-	it->sent += it->used;
-	bpf_ringbuf_submit(rec, QUIET);
-	return end;
-}
+WALK(list_turns, list_step, 42)
+WALK(list_rounds, list_turns, 42)
+WALK(list_walk, list_rounds, 42)
 
 /* send_list: begin where it stopped; come back where a page is not resident. */
 #define LIST_RESUME 1
@@ -140,13 +119,13 @@ __noinline int send_chunk(__u32 field)
 /* What it returns then, with `string` or else `list` of `pending` at that page. */
 #define LIST_NOT_RESIDENT 1
 
-/* Sends FIELD_ARGV or FIELD_ENV of the caller. */
+/* Sends FIELD_ARGV or FIELD_ENV of the caller. The scratch is not held while a sleepable program waits for a page. */
 __noinline int send_list(__u32 field, __u32 how)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
-	int end = CHUNK_LAST, status = PART_WHOLE;
-	__u32 i;
+	int slot, status = WALK_DONE, sent = NO_ROOM;
+	struct scratch *s;
 
 	if (!it)
 		return NO_ROOM;
@@ -155,43 +134,61 @@ __noinline int send_list(__u32 field, __u32 how)
 		it->string = 0;
 		it->sent = 0;
 	}
-	/* NULL is an empty list. */
-	for (i = 0; it->list && i < CHUNKS; i++) {
-		end = send_chunk(field);
-		if (end != CHUNK_MORE)
-			break;
-	}
-	if (end == NO_ROOM)
+	slot = claim_scratch();
+	if (slot < 0)
 		return NO_ROOM;
-	if (end == CHUNK_NOT_RESIDENT) {
-		if (how & LIST_WAITS)
-			return LIST_NOT_RESIDENT;
-		status = PART_NOT_RESIDENT;
-	} else if (end == CHUNK_MORE) {
-		status = PART_TOO_LONG;
+	s = scratch_of(slot);
+	if (s) {
+		begin_part(s, it->exec, field);
+		s->head.offset = it->sent;
+		s->list = it->list;
+		s->string = it->string;
+		s->abi = it->abi;
+		if (it->list) /* NULL is an empty list */
+			status = list_walk(slot);
+		if (status == PART_NOT_RESIDENT && how & LIST_WAITS) {
+			send_scratch(slot);
+			it->list = s->list;
+			it->string = s->string;
+			it->sent = s->head.offset;
+			sent = s->lost ? NO_ROOM : LIST_NOT_RESIDENT;
+		} else {
+			sent = end_part(s, slot, walk_status(status));
+		}
 	}
-	return send_close(it->exec, field, 0, status, it->sent);
+	release_scratch(slot);
+	return sent;
 }
 
 /* Pages that a sleepable program brings in for a list at most. */
 #define LIST_PAGES 32
 
-static __always_inline void send_caller_list(struct pending *it, __u32 field, bool sleepable)
+/* The same, in a sleepable program. */
+__noinline int send_list_waiting(__u32 field)
 {
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
 	__u32 i, how = LIST_WAITS;
 
-	if (!sleepable) {
-		send_list(field, 0);
-		return;
-	}
+	if (!it)
+		return NO_ROOM;
 	for (i = 0; i < LIST_PAGES; i++) {
 		if (i == LIST_PAGES - 1)
 			how &= ~LIST_WAITS;
 		if (send_list(field, how) != LIST_NOT_RESIDENT)
-			return;
+			break;
 		touch(it->string ? it->string : it->list, true);
 		how |= LIST_RESUME;
 	}
+	return 0;
+}
+
+static __always_inline void send_caller_list(__u32 field, bool sleepable)
+{
+	if (sleepable)
+		send_list_waiting(field);
+	else
+		send_list(field, 0);
 }
 
 #endif

@@ -147,9 +147,9 @@ static __always_inline void fail(struct pending *it, __u32 error, bool sleepable
 			send_close(it->exec, FIELD_FILENAME, 0, 14 /* EFAULT */, 0);
 	}
 	if (collects(FIELD_ARGV))
-		send_caller_list(it, FIELD_ARGV, sleepable);
+		send_caller_list(FIELD_ARGV, sleepable);
 	if (collects(FIELD_ENV))
-		send_caller_list(it, FIELD_ENV, sleepable);
+		send_caller_list(FIELD_ENV, sleepable);
 	send_identity(it->exec);
 	if (send_end(it->exec, error, 0))
 		count(&lost_execs);

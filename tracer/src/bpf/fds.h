@@ -9,12 +9,6 @@
 
 #define O_CLOEXEC 02000000
 
-enum {
-	/* A step is a descriptor, or a word of 64: enough for FDS_CAP of them in a table of a million, the usual limit. */
-	FDS_ROUND = 64,
-	FDS_ROUNDS = 288,
-};
-
 /* The index of the only bit that is set; there is no instruction for it. */
 static __always_inline __u32 bit_index(__u64 bit)
 {
@@ -27,78 +21,79 @@ static __always_inline __u32 bit_index(__u64 bit)
 	return (n * 0x0101010101010101) >> 56;
 }
 
-/* Adds one descriptor. Returns 0 or an errno. */
-__noinline int add_fd(__u32 slot, __u32 number, __u64 cloexec)
+/* Begins one descriptor, of which the path remains. Returns as in walk.h, of the path. */
+static __always_inline int begin_fd(struct scratch *s, __u32 slot, struct file *file, __u32 number, bool cloexec)
 {
-	struct scratch *s = scratch_of(slot);
-	struct file **files, *file;
-	struct wire_fd *fd;
-	struct vfsmount *mnt;
+	struct vfsmount *mnt = BPF_CORE_READ(file, f_path.mnt);
+	struct wire_fd *fd = room(s, slot);
 
-	if (!s)
-		return EFAULT;
-	files = (void *)s->files;
-	if (bpf_probe_read_kernel(&file, sizeof(file), files + number))
-		return EFAULT;
-	if (!file)
-		return 0; /* reserved by another thread that is opening it */
-	mnt = BPF_CORE_READ(file, f_path.mnt);
-	fd = room(s, slot);
 	fd->position = BPF_CORE_READ(file, f_pos);
 	fd->inode = BPF_CORE_READ(file, f_inode, i_ino);
 	fd->number = number;
 	fd->flags = BPF_CORE_READ(file, f_flags) & ~O_CLOEXEC;
-	fd->cloexec = cloexec != 0;
+	fd->cloexec = cloexec;
 	fd->mount_id = BPF_CORE_READ(real_mount(mnt), mnt_id);
 	add(s, sizeof(*fd));
-	return add_path(slot, (__u64)BPF_CORE_READ(file, f_path.dentry), (__u64)mnt);
+	return begin_path(s, slot, BPF_CORE_READ(file, f_path.dentry), mnt);
 }
 
-/*
- * Goes on with the descriptors that the scratch is at. Nothing but the turn's number lives from one turn to the next in a
- * register or on the stack: 5.10's verifier finds no two states alike where a range is.
- */
-__noinline int fds_steps(__u32 slot)
+/* Goes on with the descriptors that the scratch is at: a step is one, or a name of its path, or a word of 64. */
+__noinline int fds_step(__u32 slot)
 {
 	struct scratch *s = scratch_of(slot);
-	__u32 i;
+	struct file **files, *file;
+	__u64 bit, at;
+	__u32 number;
+	int status;
 
 	if (!s)
 		return EFAULT;
-	for (i = 0; i < FDS_ROUND; i++) {
-		__u64 open = s->word_open, bit = open & -open;
-
-		if (bit) {
-			int err;
-
-			if (s->fds == FDS_CAP)
-				return PART_TOO_LONG;
-			s->fds++;
-			s->word_open = open ^ bit;
-			err = add_fd(slot, (s->word - 1) * 64 + bit_index(bit), s->word_cloexec & bit);
-			if (err)
-				return err;
-		} else {
-			__u64 at = s->word * sizeof(unsigned long);
-
+	if (s->in_path) {
+		status = path_step(s, slot);
+	} else {
+		bit = s->word_open & -s->word_open;
+		if (!bit) {
+			at = s->word * sizeof(unsigned long);
 			if (s->word == s->words)
-				return ROUNDS_DONE;
+				return WALK_DONE;
 			if (bpf_probe_read_kernel(&s->word_open, sizeof(s->word_open), (void *)(s->open_fds + at)) ||
 			    bpf_probe_read_kernel(&s->word_cloexec, sizeof(s->word_cloexec),
 						  (void *)(s->close_on_exec + at)))
 				return EFAULT;
 			s->word++;
+			return 0;
 		}
+		if (s->fds == FDS_CAP)
+			return PART_TOO_LONG;
+		s->fds++;
+		s->word_open ^= bit;
+		number = (s->word - 1) * 64 + bit_index(bit);
+		files = (void *)s->files;
+		if (bpf_probe_read_kernel(&file, sizeof(file), files + number))
+			return EFAULT;
+		if (!file)
+			return 0; /* reserved by another thread that is opening it */
+		status = begin_fd(s, slot, file, number, s->word_cloexec & bit);
+		s->in_path = 1;
+	}
+	if (status) {
+		s->in_path = 0;
+		add_path_end(s, slot, walk_status(status));
 	}
 	return 0;
 }
+
+/* Enough for FDS_CAP of them in a table of a million, the usual limit, with some 40 names each. */
+WALK(fds_turns, fds_step, 40)
+WALK(fds_rounds, fds_turns, 40)
+WALK(fds_walk, fds_rounds, 40)
 
 /* Adds the current task's files. Returns an enum wire_status or an errno. */
 static __always_inline int add_fds(struct scratch *s, __u32 slot)
 {
 	struct task_struct *task = current_task();
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	int i, status = 0;
+	int status;
 
 	s->files = (__u64)BPF_CORE_READ(table, fd);
 	s->open_fds = (__u64)BPF_CORE_READ(table, open_fds);
@@ -107,11 +102,11 @@ static __always_inline int add_fds(struct scratch *s, __u32 slot)
 	s->word = 0;
 	s->word_open = 0;
 	s->fds = 0;
-	for (i = 0; i < FDS_ROUNDS && !status; i++)
-		status = fds_steps(slot);
-	if (status == ROUNDS_DONE)
-		return 0;
-	return status ? status : PART_TOO_LONG;
+	s->in_path = 0;
+	status = fds_walk(slot);
+	if (s->in_path)
+		add_path_end(s, slot, walk_status(status));
+	return walk_status(status);
 }
 
 /* Sends FIELD_FDS of the current task. */

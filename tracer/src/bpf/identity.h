@@ -5,13 +5,8 @@
 
 #define ENOENT 2
 
-enum {
-	/* Levels of cgroups at most, in rounds. */
-	CGROUP_ROUND = 16,
-	CGROUP_ROUNDS = 16,
-	/* MAX_PID_NS_LEVEL, and the initial namespace; a power of two is wanted. */
-	PID_LEVELS = 64,
-};
+/* MAX_PID_NS_LEVEL, and the initial namespace. */
+#define PID_LEVELS 33
 
 static __always_inline int send_credentials(struct scratch *s, __u32 slot, __u64 exec, const struct cred *cred)
 {
@@ -56,38 +51,34 @@ static __always_inline int send_groups(struct scratch *s, __u32 slot, __u64 exec
 }
 _Static_assert(GROUPS_CAP * sizeof(kgid_t) <= PAYLOAD_LARGE, "groups are sent at once");
 
-/* Goes on with the cgroup's path that the scratch is at. */
-__noinline int cgroup_steps(__u32 slot)
+/* Takes the next name of the cgroup's path that the scratch is at. Returns as in walk.h. */
+__noinline int cgroup_step(__u32 slot)
 {
 	struct scratch *s = scratch_of(slot);
 	struct kernfs_node *node, *parent;
-	int i, err;
+	int err;
 
 	if (!s)
 		return EFAULT;
 	node = (void *)s->node;
-	for (i = 0; i < CGROUP_ROUND; i++) {
-		if (bpf_core_field_exists(node->__parent))
-			err = bpf_core_read(&parent, sizeof(parent), &node->__parent);
-		else
-			err = bpf_core_read(&parent, sizeof(parent), &((struct kernfs_node___old *)node)->parent);
-		if (err)
-			return EFAULT;
-		if (!parent)
-			return ROUNDS_DONE;
-		err = add_name_string(s, slot, BPF_CORE_READ(node, name));
-		if (err)
-			return err;
-		node = parent;
-	}
-	s->node = (__u64)node;
-	return 0;
+	if (bpf_core_field_exists(node->__parent))
+		err = bpf_core_read(&parent, sizeof(parent), &node->__parent);
+	else
+		err = bpf_core_read(&parent, sizeof(parent), &((struct kernfs_node___old *)node)->parent);
+	if (err)
+		return EFAULT;
+	if (!parent)
+		return WALK_DONE;
+	s->node = (__u64)parent;
+	return add_name_string(s, slot, BPF_CORE_READ(node, name));
 }
+
+WALK(cgroup_turns, cgroup_step, 16)
+WALK(cgroup_walk, cgroup_turns, 16)
 
 static __always_inline int send_cgroup(struct scratch *s, __u32 slot, __u64 exec, struct task_struct *task)
 {
 	struct wire_path *path;
-	int i, status = 0;
 
 	begin_part(s, exec, FIELD_CGROUP);
 	if (!bpf_core_field_exists(task->cgroups))
@@ -97,37 +88,41 @@ static __always_inline int send_cgroup(struct scratch *s, __u32 slot, __u64 exec
 	path->flags = 0;
 	path->magic = 0;
 	add(s, sizeof(*path));
-	for (i = 0; i < CGROUP_ROUNDS && !status; i++)
-		status = cgroup_steps(slot);
-	if (status == ROUNDS_DONE)
-		status = 0;
-	else if (!status)
-		status = PART_TOO_LONG;
-	add_path_end(s, slot, status);
+	add_path_end(s, slot, walk_status(cgroup_walk(slot)));
 	return end_part(s, slot, 0);
 }
 
+/* Adds the id that a struct upid has. */
+__noinline int add_namespace_pid(__u32 slot, __u32 level, __u64 upid)
+{
+	struct scratch *s = scratch_of(slot);
+	__u64 at = level;
+
+	if (!s)
+		return EFAULT;
+	opaque(at);
+	return bpf_core_read(s->bytes + (at & 63) * sizeof(__u32), sizeof(__u32), &((struct upid *)upid)->nr);
+}
+_Static_assert(PID_LEVELS <= 64, "the mask");
+
 static __always_inline int send_namespace_pids(struct scratch *s, __u32 slot, __u64 exec, struct task_struct *task)
 {
-	struct upid *numbers;
-	struct pid *pid;
-	__u32 *ids, level, i;
+	struct pid *pid = BPF_CORE_READ(task, group_leader, thread_pid);
+	__u32 level, i;
+	__u64 upid;
 
 	begin_part(s, exec, FIELD_NAMESPACE_PIDS);
-	pid = BPF_CORE_READ(task, group_leader, thread_pid);
 	if (bpf_core_read(&level, sizeof(level), &pid->level))
 		return end_part(s, slot, EFAULT);
-	numbers = (void *)pid + bpf_core_field_offset(pid->numbers);
-	ids = room(s, slot);
+	upid = (__u64)pid + bpf_core_field_offset(pid->numbers);
 	for (i = 0; i < PID_LEVELS; i++) {
 		if (i > level)
 			break;
-		ids[i] = 0;
-		if (bpf_core_read(&ids[i], sizeof(ids[i]), &numbers->nr))
+		if (add_namespace_pid(slot, i, upid))
 			return end_part(s, slot, EFAULT);
-		numbers = (void *)numbers + bpf_core_type_size(struct upid);
+		upid += bpf_core_type_size(struct upid);
 	}
-	s->used = i * sizeof(*ids);
+	s->used = i * sizeof(__u32);
 	return end_part(s, slot, 0);
 }
 

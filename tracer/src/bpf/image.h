@@ -10,26 +10,29 @@
 
 #define PAGE_NOT_RESIDENT 1
 
-/* Sends the n bytes at `from`, which lie on one page. Returns 0, PAGE_NOT_RESIDENT, or NO_ROOM. */
-__noinline int send_piece(__u64 exec, __u32 field, __u32 offset, __u64 from, __u64 n)
+/* Sends what lies between start and stop on the page at `page`. Returns 0, PAGE_NOT_RESIDENT, or NO_ROOM. */
+__noinline int send_page(__u64 exec, __u32 field, __u64 start, __u64 stop, __u64 page)
 {
+	const __u64 from = page < start ? start : page;
+	const __u64 to = page + PAYLOAD_LARGE > stop ? stop : page + PAYLOAD_LARGE;
+	__u64 n = to - from;
 	struct rec_data *rec;
 	long err;
 
 	if (n <= PAYLOAD_SMALL) {
-		rec = reserve_data(exec, field, 0, offset, PAYLOAD_SMALL);
+		rec = reserve_data(exec, field, 0, from - start, PAYLOAD_SMALL);
 		if (!rec)
 			return NO_ROOM;
 		n = bounded(n, PAYLOAD_SMALL);
 		err = bpf_probe_read_user(payload(rec), n, (void *)from);
 	} else if (n <= PAYLOAD_MEDIUM) {
-		rec = reserve_data(exec, field, 0, offset, PAYLOAD_MEDIUM);
+		rec = reserve_data(exec, field, 0, from - start, PAYLOAD_MEDIUM);
 		if (!rec)
 			return NO_ROOM;
 		n = bounded(n, PAYLOAD_MEDIUM);
 		err = bpf_probe_read_user(payload(rec), n, (void *)from);
 	} else {
-		rec = reserve_data(exec, field, 0, offset, PAYLOAD_LARGE);
+		rec = reserve_data(exec, field, 0, from - start, PAYLOAD_LARGE);
 		if (!rec)
 			return NO_ROOM;
 		n = bounded(n, PAYLOAD_LARGE);
@@ -50,29 +53,21 @@ __noinline int send_piece(__u64 exec, __u32 field, __u32 offset, __u64 from, __u
 
 /*
  * Sends what lies between start and stop on the RUN_PAGES pages from `first` on. Returns 0, PAGE_NOT_RESIDENT + the
- * page's number in the run, or NO_ROOM. Nothing but that number lives from one turn to the next: with a running offset,
- * whose range differs on each path, the verifier finds no two states alike.
+ * page's number in the run, or NO_ROOM.
  */
 __noinline int send_pages(__u64 exec, __u32 field, __u64 start, __u64 stop, __u64 first)
 {
 	__u32 i;
 
 	for (i = 0; i < RUN_PAGES; i++) {
-		__u64 from = first + (__u64)i * PAYLOAD_LARGE;
-		__u64 to = from + PAYLOAD_LARGE;
+		__u64 page = first + (__u64)i * PAYLOAD_LARGE;
 		int sent;
 
-		if (from < start)
-			from = start;
-		if (from >= stop)
+		if (page >= stop)
 			break;
-		if (to > stop)
-			to = stop;
-		sent = send_piece(exec, field, from - start, from, to - from);
-		if (sent == PAGE_NOT_RESIDENT)
-			return PAGE_NOT_RESIDENT + i;
+		sent = send_page(exec, field, start, stop, page);
 		if (sent)
-			return NO_ROOM;
+			return sent == PAGE_NOT_RESIDENT ? PAGE_NOT_RESIDENT + (int)i : NO_ROOM;
 	}
 	return 0;
 }

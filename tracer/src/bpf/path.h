@@ -11,19 +11,11 @@
 
 #include <bpf/bpf_core_read.h>
 #include "scratch.h"
+#include "walk.h"
 
 #define EFAULT 14
 #define ENAMETOOLONG 36
 #define NSFS_MAGIC 0x6e736673
-
-enum {
-	/* Names and mounts of a path at most, in rounds: a verifier goes through each loop to its end. */
-	PATH_ROUND = 16,
-	PATH_ROUNDS = 128,
-};
-
-/* What a function of one round returns when there is no other one to come; else 0, or an errno. */
-#define ROUNDS_DONE (-100)
 
 /* Adds the name at `from`, of `len` bytes. Returns 0 or an errno. */
 static __always_inline int add_name(struct scratch *s, __u32 slot, const void *from, __u64 len)
@@ -66,43 +58,34 @@ static __always_inline int add_dentry_name(struct scratch *s, __u32 slot, struct
 	return add_name(s, slot, name, len);
 }
 
-/* Goes on with the path that the scratch is at. */
-__noinline int path_steps(__u32 slot)
+/* Takes the next name, or mount, of the path that the scratch is at. Returns as in walk.h. */
+static __always_inline int path_step(struct scratch *s, __u32 slot)
 {
-	struct scratch *s = scratch_of(slot);
-	struct dentry *dentry, *root, *parent;
-	struct mount *mount, *above;
-	int i, err;
+	struct dentry *dentry = (void *)s->dentry, *root, *parent;
+	struct mount *mount = (void *)s->mount, *above;
+	int err;
 
-	if (!s)
-		return EFAULT;
-	dentry = (void *)s->dentry;
-	mount = (void *)s->mount;
-	root = (void *)s->mount_root;
-	for (i = 0; i < PATH_ROUND; i++) {
-		if (dentry == root) {
-			if (bpf_core_read(&above, sizeof(above), &mount->mnt_parent))
-				return EFAULT;
-			if (above == mount)
-				return ROUNDS_DONE; /* the root of the namespace, or of a mount that is nowhere */
-			if (bpf_core_read(&dentry, sizeof(dentry), &mount->mnt_mountpoint) ||
-			    bpf_core_read(&root, sizeof(root), &above->mnt.mnt_root))
-				return EFAULT;
-			mount = above;
-			continue;
-		}
-		if (bpf_core_read(&parent, sizeof(parent), &dentry->d_parent))
+	if (s->dentry == s->mount_root) {
+		if (bpf_core_read(&above, sizeof(above), &mount->mnt_parent))
 			return EFAULT;
-		if (parent == dentry)
-			return ROUNDS_DONE; /* moved out of what is mounted */
-		err = add_dentry_name(s, slot, dentry);
-		if (err)
-			return err;
-		dentry = parent;
+		if (above == mount)
+			return WALK_DONE; /* the root of the namespace, or of a mount that is nowhere */
+		if (bpf_core_read(&dentry, sizeof(dentry), &mount->mnt_mountpoint) ||
+		    bpf_core_read(&root, sizeof(root), &above->mnt.mnt_root))
+			return EFAULT;
+		s->dentry = (__u64)dentry;
+		s->mount = (__u64)above;
+		s->mount_root = (__u64)root;
+		return 0;
 	}
-	s->dentry = (__u64)dentry;
-	s->mount = (__u64)mount;
-	s->mount_root = (__u64)root;
+	if (bpf_core_read(&parent, sizeof(parent), &dentry->d_parent))
+		return EFAULT;
+	if (parent == dentry)
+		return WALK_DONE; /* moved out of what is mounted */
+	err = add_dentry_name(s, slot, dentry);
+	if (err)
+		return err;
+	s->dentry = (__u64)parent;
 	return 0;
 }
 
@@ -131,44 +114,45 @@ static __always_inline void add_path_end(struct scratch *s, __u32 slot, __s32 st
 	add(s, sizeof(*end));
 }
 
-/* Adds the path of a file: addresses of its struct dentry and struct vfsmount. */
-__noinline int add_path(__u32 slot, __u64 dentry_address, __u64 mnt_address)
+/*
+ * Begins the path of a file, which path_step() goes on with, and add_path_end() ends. Returns as in walk.h: WALK_DONE for a
+ * path that has no directories.
+ */
+static __always_inline int begin_path(struct scratch *s, __u32 slot, struct dentry *dentry, struct vfsmount *mnt)
 {
-	struct dentry *dentry = (void *)dentry_address, *parent;
-	struct vfsmount *mnt = (void *)mnt_address;
-	struct scratch *s = scratch_of(slot);
+	struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
 	struct wire_path *path;
 	__u32 flags = 0, magic;
-	int i, status = 0;
+	int err;
 
-	if (!s)
-		return 0;
-	s->dentry = dentry_address;
+	s->dentry = (__u64)dentry;
 	s->mount = (__u64)real_mount(mnt);
 	s->mount_root = (__u64)BPF_CORE_READ(mnt, mnt_root);
-	parent = BPF_CORE_READ(dentry, d_parent);
 	magic = BPF_CORE_READ(dentry, d_sb, s_magic);
 	if (parent != dentry && !BPF_CORE_READ(dentry, d_hash.pprev))
 		flags |= PATH_UNLINKED;
-	if ((parent != dentry || s->mount_root != dentry_address) && BPF_CORE_READ(dentry, d_op, d_dname))
+	if ((parent != dentry || s->mount_root != (__u64)dentry) && BPF_CORE_READ(dentry, d_op, d_dname))
 		flags |= PATH_MADE_UP;
 	path = room(s, slot);
 	path->flags = flags;
 	path->magic = magic;
 	add(s, sizeof(*path));
-	if (flags & PATH_MADE_UP) {
-		status = add_made_up_name(s, slot, dentry, magic);
-	} else {
-		for (i = 0; i < PATH_ROUNDS && !status; i++)
-			status = path_steps(slot);
-		if (status == ROUNDS_DONE)
-			status = 0;
-		else if (!status)
-			status = PART_TOO_LONG;
-	}
-	add_path_end(s, slot, status);
-	return 0;
+	if (!(flags & PATH_MADE_UP))
+		return 0;
+	err = add_made_up_name(s, slot, dentry, magic);
+	return err ? err : WALK_DONE;
 }
+
+/* Goes on with the path that the scratch is at. */
+__noinline int cwd_step(__u32 slot)
+{
+	struct scratch *s = scratch_of(slot);
+
+	return s ? path_step(s, slot) : EFAULT;
+}
+
+WALK(cwd_turns, cwd_step, 45)
+WALK(cwd_walk, cwd_turns, 45)
 
 /* Sends FIELD_CWD of the current task. */
 __noinline int send_cwd(__u64 exec)
@@ -177,6 +161,7 @@ __noinline int send_cwd(__u64 exec)
 	int slot = claim_scratch(), sent = NO_ROOM;
 	struct fs_struct *fs;
 	struct scratch *s;
+	int status;
 
 	if (slot < 0)
 		return NO_ROOM;
@@ -184,7 +169,10 @@ __noinline int send_cwd(__u64 exec)
 	if (s) {
 		begin_part(s, exec, FIELD_CWD);
 		fs = BPF_CORE_READ(task, fs);
-		add_path(slot, (__u64)BPF_CORE_READ(fs, pwd.dentry), (__u64)BPF_CORE_READ(fs, pwd.mnt));
+		status = begin_path(s, slot, BPF_CORE_READ(fs, pwd.dentry), BPF_CORE_READ(fs, pwd.mnt));
+		if (!status)
+			status = cwd_walk(slot);
+		add_path_end(s, slot, walk_status(status));
 		sent = end_part(s, slot, 0);
 	}
 	release_scratch(slot);

@@ -17,14 +17,14 @@ struct pending {
 	__u64 filename; /* user pointers of the caller */
 	__u64 argv;
 	__u64 envp;
-	__u64 list;   /* of caller.h: the next pointer to a string, */
+	__u64 list;   /* of caller.h, where a list goes on: the next pointer to a string, */
 	__u64 string; /* what is left of a string, or 0, */
-	__u32 used;   /* bytes of the payload, */
-	__u32 sent;   /* and bytes before it */
+	__u32 sent;   /* and the bytes before it */
 	__u16 abi;    /* enum wire_abi */
 	__u16 call;   /* enum wire_call */
 	__u16 state;  /* enum pending_state */
 	__u16 has_filename;
+	__u32 reserved;
 };
 
 /* As bpf_get_current_pid_tgid() has it. */

@@ -22,17 +22,21 @@ enum {
 struct scratch {
 	struct rec_data head;
 	__u8 bytes[PAYLOAD_LARGE + LARGEST_ITEM]; /* follow `head`, as in the record; at most PAYLOAD_LARGE are used */
-	__u32 used;                               /* of them; a multiple of 8 */
+	__u32 used;                               /* of them */
 	__u32 lost;                               /* 1: the part found no room, and the rest of it is not sent */
 
-	/* Where path_steps() is: addresses of struct dentry and struct mount, and the mount's root. */
+	/* Where path_step() is: addresses of struct dentry and struct mount, and the mount's root. */
 	__u64 dentry, mount, mount_root;
-	/* Where cgroup_steps() is: struct kernfs_node. */
+	/* Where cgroup_step() is: struct kernfs_node. */
 	__u64 node;
-	/* Where fds_steps() is: addresses of fdtable's arrays, and the descriptors of the word that are not sent yet. */
+	/* Where fds_step() is: addresses of fdtable's arrays, and the descriptors of the word that are not sent yet. */
 	__u64 files, open_fds, close_on_exec;
 	__u64 word_open, word_cloexec;
 	__u32 words, word, fds;
+	__u32 in_path; /* in that of the last descriptor */
+	/* Where list_step() is: the next pointer to a string, what is left of a string, or 0, and the caller's ABI. */
+	__u64 list, string;
+	__u32 abi;
 	__u32 reserved;
 };
 
@@ -111,7 +115,10 @@ static __always_inline int end_part(struct scratch *s, __u32 slot, __s32 status)
 	return send_close(s->head.key.exec, s->head.key.field, 0, status, s->head.offset);
 }
 
-/* Room for LARGEST_ITEM bytes, 8-byte aligned as riscv64's verifier wants it: fill them in, then add(). */
+/*
+ * Room for LARGEST_ITEM bytes, 8-byte aligned as riscv64's verifier wants it: fill them in, then add(). For parts of which
+ * nothing else is added.
+ */
 static __always_inline void *room(struct scratch *s, __u32 slot)
 {
 	__u64 at;
