@@ -40,22 +40,44 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile struct wire wire_types SEC(".rodata") = {};
 
 /*
- * A kernel that can preempt a program skips it for another task on the same CPU that comes to it meanwhile, and counts
- * that in recursion_misses: user space adds it to what was lost.
+ * A kernel that can preempt a program, as those from 7.0 on can a tracepoint's, skips it for another task on the same CPU
+ * that comes to it meanwhile. So each tracepoint has its program twice. The second one, `again`, does what the first was
+ * skipped for, which is seldom: so that hardly anybody is preempted in it. Where it is skipped too, the kernel counts that in
+ * recursion_misses, which user space adds to what was lost.
  */
-SEC("?tp_btf/sched_process_exec")
-int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64); /* as bpf_get_current_pid_tgid() has it: the thread is between the first program and the second */
+	__type(value, __u8);
+} handled SEC(".maps");
+
+/* Whether this program is to do it; the first says so to the second. */
+static __always_inline bool is_mine(bool again)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u8 one = 1;
+
+	if (again)
+		return bpf_map_delete_elem(&handled, &thread);
+	bpf_map_update_elem(&handled, &thread, &one, BPF_ANY);
+	return true;
+}
+
+static __always_inline void on_exec(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm, bool again)
 {
 	__u32 tgid = task->tgid, old = old_pid;
 	__u64 thread = (__u64)tgid << 32 | old;
 	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
 	__u32 is_script = bprm->interp != bprm->filename ? SCRIPT_YES : SCRIPT_NO;
 
+	if (!(it || in_scope(tgid)) || !is_mine(again))
+		return;
 	if (it) {
 		if (is_open(it))
 			succeed(it->exec, bprm->filename, is_script);
 		bpf_map_delete_elem(&pending, &thread);
-	} else if (in_scope(tgid) && is_wanted(tgid)) {
+	} else if (is_wanted(tgid)) {
 		struct call call = { .call = CALL_UNKNOWN };
 		__u64 exec = next_exec(old);
 
@@ -65,12 +87,24 @@ int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_
 		else
 			succeed(exec, bprm->filename, is_script);
 	}
+}
+
+SEC("?tp_btf/sched_process_exec")
+int BPF_PROG(tracer_exec, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	on_exec(task, old_pid, bprm, false);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exec")
+int BPF_PROG(tracer_exec_again, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+{
+	on_exec(task, old_pid, bprm, true);
 	return 0;
 }
 
 /* Runs in the parent, before the child can run. */
-SEC("?tp_btf/sched_process_fork")
-int BPF_PROG(tracer_fork, struct task_struct *parent, struct task_struct *child)
+static __always_inline void on_fork(struct task_struct *parent, struct task_struct *child, bool again)
 {
 	__u32 parent_pid = parent->pid, parent_tgid = parent->tgid, child_tgid = child->tgid;
 	bool is_command = spawner && parent_pid == spawner;
@@ -78,25 +112,38 @@ int BPF_PROG(tracer_fork, struct task_struct *parent, struct task_struct *child)
 	__u8 one = 1;
 
 	if (child_tgid == parent_tgid)
-		return 0; /* a thread */
-	if (!is_command && !in_scope(parent_tgid))
-		return 0;
+		return; /* a thread */
+	if (!(is_command || in_scope(parent_tgid)) || !is_mine(again))
+		return;
 	if (!system_wide && bpf_map_update_elem(&traced, &child_tgid, &one, BPF_ANY)) {
 		count(&untracked_processes);
-		return 0;
+		return;
 	}
 	if (is_command)
-		return 0; /* the trace begins with it */
+		return; /* the trace begins with it */
 	rec = bpf_ringbuf_reserve(&events, sizeof(*rec), 0);
 	if (!rec) {
 		count(&lost_others);
-		return 0;
+		return;
 	}
 	set_key(&rec->key, 0, REC_CHILD, FIELD_NONE, 0);
 	rec->time_ns = bpf_ktime_get_boot_ns();
 	rec->parent_tgid = parent_tgid;
 	rec->tgid = child_tgid;
 	bpf_ringbuf_submit(rec, wakeup());
+}
+
+SEC("?tp_btf/sched_process_fork")
+int BPF_PROG(tracer_fork, struct task_struct *parent, struct task_struct *child)
+{
+	on_fork(parent, child, false);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_fork")
+int BPF_PROG(tracer_fork_again, struct task_struct *parent, struct task_struct *child)
+{
+	on_fork(parent, child, true);
 	return 0;
 }
 
@@ -119,15 +166,15 @@ static __always_inline void send_exit(struct task_struct *task)
 }
 
 /*
- * The tracepoint comes after `live` was decremented, in 5.10 as now, so the last thread sees 0. Where this is skipped,
- * the process stays in `traced`, and one that gets its id later is taken for it.
+ * The tracepoint comes after `live` was decremented, in 5.10 as now, so the last thread sees 0. Where the second program is
+ * skipped, the process stays in `traced`, and one that gets its id later is taken for it.
  */
-SEC("?tp_btf/sched_process_exit")
-int BPF_PROG(tracer_exit, struct task_struct *task)
+static __always_inline void on_exit(struct task_struct *task, bool again)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
 	__u32 tgid = task->tgid;
+	bool is_end = !task->signal->live.counter && in_scope(tgid);
 
 	if (it) {
 		/* A thread that is killed in the call returns from it first: this return was missed. */
@@ -135,11 +182,25 @@ int BPF_PROG(tracer_exit, struct task_struct *task)
 		send_gone(it->exec);
 		bpf_map_delete_elem(&pending, &thread);
 	}
-	if (task->signal->live.counter || !in_scope(tgid))
-		return 0;
-	send_exit(task);
-	if (!system_wide)
+	if (!is_end)
+		return;
+	if (is_mine(again))
+		send_exit(task);
+	if (again && !system_wide)
 		bpf_map_delete_elem(&traced, &tgid);
+}
+
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(tracer_exit, struct task_struct *task)
+{
+	on_exit(task, false);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_exit")
+int BPF_PROG(tracer_exit_again, struct task_struct *task)
+{
+	on_exit(task, true);
 	return 0;
 }
 

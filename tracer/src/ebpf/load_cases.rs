@@ -3,18 +3,19 @@
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::mem::MaybeUninit;
+use std::rc::Rc;
 
 use libbpf_rs::OpenObject;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
-use super::probe::{Probed, probe};
+use super::probe::{Kernel, Probed};
 use super::programs::{COMMON, Setup, names, select};
 use super::tier::{HOOKS, Tier};
 use crate::options::{Collect, Filter};
 use crate::skeleton::TracerSkelBuilder;
 
 /// Programs that are loaded together, and how.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LoadCase {
     /// `common`, for what every tier takes, `common-system`, for the same in a trace of the whole system, or the tier, with
     /// `fentry.s` for the sleepable ones.
@@ -22,6 +23,9 @@ pub struct LoadCase {
     /// The programs: functions of the BPF side.
     pub programs: BTreeSet<String>,
     setup: Setup,
+    kernel: Rc<Kernel>,
+    /// Which of the programs are common to all tiers.
+    common: &'static [&'static str],
     /// The tier's hooks with the kernel's functions, or why this kernel has not got the tier.
     hooks: Result<Vec<Probed>, String>,
 }
@@ -31,19 +35,27 @@ pub struct LoadCase {
 /// table, so they are there as they are loaded for a command. Tiers that this kernel has not are among them: they fail to
 /// open.
 pub fn load_cases() -> Vec<LoadCase> {
-    let common = |name, system_wide| LoadCase {
+    let kernel = Rc::new(Kernel::new());
+    let of_all = |name, system_wide| LoadCase {
         name,
         programs: COMMON.map(str::to_owned).into(),
         setup: setup(system_wide, Tier::Tracepoint),
+        kernel: Rc::clone(&kernel),
+        common: &COMMON,
         hooks: Ok(Vec::new()),
     };
     let of_tier = |tier: Tier| {
         let native = HOOKS.iter().filter(|hook| hook.native);
-        let programs = native.flat_map(|hook| names(tier, hook.suffix)).collect();
-        let name = if tier == Tier::FentrySleepable { "fentry.s" } else { tier.name() };
-        LoadCase { name, programs, setup: setup(false, tier), hooks: hooks(tier) }
+        LoadCase {
+            name: if tier == Tier::FentrySleepable { "fentry.s" } else { tier.name() },
+            programs: native.flat_map(|hook| names(tier, hook.suffix)).collect(),
+            setup: setup(false, tier),
+            kernel: Rc::clone(&kernel),
+            common: &[],
+            hooks: hooks(&kernel, tier),
+        }
     };
-    let mut cases = vec![common("common", false), common("common-system", true)];
+    let mut cases = vec![of_all("common", false), of_all("common-system", true)];
     cases.extend(Tier::ALL.map(of_tier));
     cases
 }
@@ -52,8 +64,8 @@ pub(super) fn setup(system_wide: bool, best: Tier) -> Setup {
     Setup { system_wide, collect: Collect::default(), filter: Filter::default(), ring_bytes: 0, max_processes: 1, best }
 }
 
-fn hooks(tier: Tier) -> Result<Vec<Probed>, String> {
-    let native = probe(tier).into_iter().filter(|probed| probed.hook.native);
+fn hooks(kernel: &Kernel, tier: Tier) -> Result<Vec<Probed>, String> {
+    let native = kernel.probe(tier).into_iter().filter(|probed| probed.hook.native);
     let has_tier = |probed: Probed| {
         if tier > Tier::Fentry || probed.fentry == Some(tier) {
             return Ok(probed);
@@ -78,8 +90,8 @@ impl LoadCase {
         let plan = vec![self.setup.best; hooks.len()];
         let mut place = MaybeUninit::uninit();
         let mut open = TracerSkelBuilder::default().open(&mut place)?;
-        self.setup.configure(&mut open).map_err(|(_, err)| err)?;
-        select(open.open_object_mut(), hooks, &plan)?;
+        self.setup.configure(&mut open, &self.kernel).map_err(|(_, err)| err)?;
+        select(open.open_object_mut(), self.common, hooks, &plan)?;
         show(open.open_object_mut());
         Ok(())
     }

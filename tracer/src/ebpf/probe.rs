@@ -1,12 +1,12 @@
-//! What the kernel takes for each hook, found by trying with a program of two instructions: [`probe`].
+//! What the kernel takes for each hook, found by trying with a program of three instructions: [`Kernel`].
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::{io, ptr};
 
 use libbpf_sys::{
-    BPF_ALU64, BPF_EXIT, BPF_F_SLEEPABLE, BPF_JMP, BPF_K, BPF_MOV, BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY,
-    BTF_KIND_FUNC, BTF_KIND_VAR, bpf_insn, bpf_prog_load_opts, btf,
+    BPF_ALU64, BPF_DW, BPF_EXIT, BPF_F_SLEEPABLE, BPF_JMP, BPF_K, BPF_LDX, BPF_MEM, BPF_MOV, BPF_PROG_TYPE_TRACING,
+    BPF_TRACE_FENTRY, BTF_KIND_FUNC, BTF_KIND_VAR, bpf_insn, bpf_prog_load_opts, btf,
 };
 use nix::libc;
 
@@ -49,33 +49,59 @@ pub(super) struct Probed {
     pub(super) fentry: Option<Tier>,
 }
 
-/// Tries fentry for the native hooks, sleepable first, beginning with `best`. Calls of other ABIs have kprobes beside it.
-pub(super) fn probe(best: Tier) -> Vec<Probed> {
-    let kernel = (best <= Tier::Fentry).then(Btf::of_the_kernel).flatten();
-    let probe = |hook: &Hook| {
-        let found = kernel
-            .as_ref()
-            .filter(|_| hook.native)
-            .and_then(|btf| hook.functions.iter().find_map(|name| Some((*name, btf.id(name, BTF_KIND_FUNC)?))));
-        let mut attempts = Vec::new();
-        let mut fentry = None;
-        if let Some((_, id)) = found {
-            for tier in [Tier::FentrySleepable, Tier::Fentry].into_iter().filter(|tier| *tier >= best) {
-                let refused = try_fentry(id, tier == Tier::FentrySleepable).err();
-                let works = refused.is_none();
-                attempts.push(Attempt { tier, refused });
-                if works {
-                    fentry = Some(tier);
-                    break;
+/// This kernel, as far as it matters to the programs. Reading its types takes most of the time.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    btf: Option<Btf>,
+    /// Programs are not compiled.
+    interprets: bool,
+}
+
+impl Kernel {
+    pub(super) fn new() -> Self {
+        let jit = std::fs::read_to_string("/proc/sys/net/core/bpf_jit_enable");
+        Self { btf: Btf::of_the_kernel(), interprets: jit.is_ok_and(|mode| mode.trim() == "0") }
+    }
+
+    fn has(&self, name: &str, kind: u32) -> bool {
+        self.btf.as_ref().is_some_and(|btf| btf.id(name, kind).is_some())
+    }
+
+    /// Whether programs have to find the current task without the helper for it, and can: see current.h.
+    pub(super) fn needs_run_queue(&self) -> bool {
+        self.interprets && self.has("runqueues", BTF_KIND_VAR)
+    }
+
+    /// Tries fentry for the native hooks, sleepable first, beginning with `best`. Calls of other ABIs have kprobes beside it.
+    pub(super) fn probe(&self, best: Tier) -> Vec<Probed> {
+        // Whether the kernel has what attaching takes is the same for all functions, and asking takes long.
+        let mut attaches = None;
+        let mut probe = |hook: &Hook| {
+            let id = |name: &&'static str| Some((*name, self.btf.as_ref()?.id(name, BTF_KIND_FUNC)?));
+            let found = Some(hook)
+                .filter(|hook| hook.native && best <= Tier::Fentry)
+                .and_then(|hook| hook.functions.iter().find_map(id));
+            let mut attempts = Vec::new();
+            let mut fentry = None;
+            if let Some((_, id)) = found {
+                for tier in [Tier::FentrySleepable, Tier::Fentry].into_iter().filter(|tier| *tier >= best) {
+                    let loaded = load_fentry(id, tier == Tier::FentrySleepable);
+                    let tried = loaded.and_then(|program| attaches.get_or_insert_with(|| attach(&program)).clone());
+                    attempts.push(Attempt { tier, refused: tried.err() });
+                    if attempts.last().is_some_and(|attempt| attempt.refused.is_none()) {
+                        fentry = Some(tier);
+                        break;
+                    }
                 }
             }
-        }
-        Probed { hook: *hook, function: found.map(|(name, _)| name), attempts, fentry }
-    };
-    HOOKS.iter().filter(|hook| !hook.functions.is_empty()).map(probe).collect()
+            Probed { hook: *hook, function: found.map(|(name, _)| name), attempts, fentry }
+        };
+        HOOKS.iter().filter(|hook| !hook.functions.is_empty()).map(&mut probe).collect()
+    }
 }
 
 /// The kernel's types.
+#[derive(Debug)]
 struct Btf(ptr::NonNull<btf>);
 
 impl Btf {
@@ -99,15 +125,13 @@ impl Drop for Btf {
     }
 }
 
-/// Whether programs have to find the current task without the helper for it, and can: see current.h.
-pub(super) fn needs_run_queue() -> bool {
-    let interprets = std::fs::read_to_string("/proc/sys/net/core/bpf_jit_enable").is_ok_and(|mode| mode.trim() == "0");
-    interprets && Btf::of_the_kernel().is_some_and(|btf| btf.id("runqueues", BTF_KIND_VAR).is_some())
-}
-
-fn try_fentry(id: u32, sleepable: bool) -> Result<(), Refusal> {
+/// Loads a program that reads the function's first argument: as ours do, and 5.10 of Debian does not let them.
+fn load_fentry(id: u32, sleepable: bool) -> Result<OwnedFd, Refusal> {
     let insn = |code: u32| bpf_insn { code: code as u8, ..Default::default() };
-    let program = [insn(BPF_ALU64 | BPF_MOV | BPF_K), insn(BPF_JMP | BPF_EXIT)];
+    let mut read = insn(BPF_LDX | BPF_MEM | BPF_DW);
+    read.set_dst_reg(0);
+    read.set_src_reg(1);
+    let program = [read, insn(BPF_ALU64 | BPF_MOV | BPF_K), insn(BPF_JMP | BPF_EXIT)];
     let mut log = [0_u8; 512];
     let mut opts = bpf_prog_load_opts {
         sz: size_of::<bpf_prog_load_opts>() as libbpf_sys::size_t,
@@ -127,12 +151,28 @@ fn try_fentry(id: u32, sleepable: bool) -> Result<(), Refusal> {
     };
     if fd < 0 {
         let text = String::from_utf8_lossy(&log);
-        let text = text.trim_end_matches('\0');
-        let words = text.lines().find(|line| !line.is_empty() && !line.starts_with("processed "));
-        return Err(Refusal::new("load", Some(-fd), words.map_or_else(|| words_of(-fd), str::to_owned)));
+        return Err(Refusal::new(
+            "load",
+            Some(-fd),
+            first_word(text.trim_end_matches('\0')).unwrap_or_else(|| words_of(-fd)),
+        ));
     }
     // SAFETY: a new descriptor of ours.
-    let program = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What the verifier says first: not an instruction, and not its statistics.
+fn first_word(log: &str) -> Option<String> {
+    let is_word = |line: &&str| {
+        !line.is_empty()
+            && !line.starts_with("processed ")
+            && !line.starts_with(|c: char| c.is_ascii_digit() || c == ';')
+    };
+    log.lines().find(is_word).map(str::to_owned)
+}
+
+/// Attaches the program, and detaches it again.
+fn attach(program: &OwnedFd) -> Result<(), Refusal> {
     // SAFETY: no name, which is right for this program type.
     let fd = unsafe { libbpf_sys::bpf_raw_tracepoint_open(ptr::null(), program.as_raw_fd()) };
     if fd < 0 {

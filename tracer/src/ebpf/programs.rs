@@ -12,7 +12,7 @@ use libbpf_rs::{Link, MapCore, MapFlags, OpenObject, ProgramInput};
 use nix::libc;
 
 use super::load_error::{capture_log, classify};
-use super::probe::{Attempt, Probed, Refusal, needs_run_queue, probe, words_of};
+use super::probe::{Attempt, Kernel, Probed, Refusal, words_of};
 use super::tier::Tier;
 use crate::error::{Error, Result};
 use crate::event::Lost;
@@ -66,15 +66,26 @@ impl fmt::Display for Refused {
     }
 }
 
-const EXIT: &str = "tracer_exit";
-const FORK: &str = "tracer_fork";
-/// What every tier takes.
-pub(super) const COMMON: [&str; 5] = ["tracer_exec", FORK, EXIT, "tracer_spawner", "tracer_selftest"];
+/// What every tier takes. The tracepoints have a second program each: see tracer.bpf.c.
+pub(super) const COMMON: [&str; 8] = [
+    "tracer_exec",
+    EXEC_AGAIN,
+    "tracer_fork",
+    FORK_AGAIN,
+    "tracer_exit",
+    EXIT_AGAIN,
+    "tracer_spawner",
+    "tracer_selftest",
+];
+const EXEC_AGAIN: &str = "tracer_exec_again";
+const FORK_AGAIN: &str = "tracer_fork_again";
+const EXIT_AGAIN: &str = "tracer_exit_again";
 
 impl Programs {
     /// Loads and attaches what works best.
     pub(super) fn start(setup: &Setup) -> Result<Self> {
-        let mut probed = probe(setup.best);
+        let kernel = Kernel::new();
+        let mut probed = kernel.probe(setup.best);
         let mut tier = setup.best;
         loop {
             let native = |probed: &Probed| probed.hook.native;
@@ -86,7 +97,7 @@ impl Programs {
                 .iter()
                 .map(|probed| if tier <= Tier::Fentry { probed.fentry.unwrap_or(Tier::Kprobe) } else { tier })
                 .collect();
-            let (started, log) = capture_log(|| Self::load(setup, &probed, &plan));
+            let (started, log) = capture_log(|| Self::load(setup, &kernel, &probed, &plan));
             let refusal = match started {
                 Ok(Ok(programs)) => return Ok(programs),
                 Ok(Err(refusal)) => refusal,
@@ -108,21 +119,29 @@ impl Programs {
     }
 
     /// One try: `plan` has a tier for each hook. The inner error is one that a lower tier may not have.
-    fn load(setup: &Setup, probed: &[Probed], plan: &[Tier]) -> Result<Result<Self, Refusal>, Failure> {
+    fn load(
+        setup: &Setup,
+        kernel: &Kernel,
+        probed: &[Probed],
+        plan: &[Tier],
+    ) -> Result<Result<Self, Refusal>, Failure> {
         let doing = |what| move |err| (what, err);
-        let open_and_load = || Self::open_and_load(setup, probed, plan).map_err(Refused);
+        let open_and_load = || Self::open_and_load(setup, kernel, probed, plan).map_err(Refused);
         let loaded = bpf_coverage::collect::load(&COVERAGE, open_and_load);
         let (skel, coverage) = loaded.map_err(|Refused(failure)| failure)?;
         setup.fill(&skel)?;
 
-        // Ends before beginnings, so that nothing is put into a table and never taken out.
+        // Ends before beginnings, so that nothing is put into a table and never taken out. The kernel runs the programs of
+        // a tracepoint in the order in which they were attached.
         let mut links = Vec::new();
-        for (program, what) in [
-            (&skel.progs.tracer_exit, "cannot attach to sched_process_exit"),
-            (&skel.progs.tracer_fork, "cannot attach to sched_process_fork"),
-            (&skel.progs.tracer_exec, "cannot attach to sched_process_exec"),
+        let progs = &skel.progs;
+        for (first, again, what) in [
+            (&progs.tracer_exit, &progs.tracer_exit_again, "cannot attach to sched_process_exit"),
+            (&progs.tracer_fork, &progs.tracer_fork_again, "cannot attach to sched_process_fork"),
+            (&progs.tracer_exec, &progs.tracer_exec_again, "cannot attach to sched_process_exec"),
         ] {
-            links.push(program.attach().map_err(doing(what))?);
+            links.push(first.attach().map_err(doing(what))?);
+            links.push(again.attach().map_err(doing(what))?);
         }
         let hooks = Vec::new();
         let mut programs = Self { links, skel, hooks, system_wide: setup.system_wide, _coverage: coverage };
@@ -133,7 +152,12 @@ impl Programs {
     }
 
     /// The programs of `plan`, which the kernel has verified, not attached.
-    fn open_and_load(setup: &Setup, probed: &[Probed], plan: &[Tier]) -> Result<TracerSkel<'static>, Failure> {
+    fn open_and_load(
+        setup: &Setup,
+        kernel: &Kernel,
+        probed: &[Probed],
+        plan: &[Tier],
+    ) -> Result<TracerSkel<'static>, Failure> {
         // The skeleton borrows the place of its object for as long as it lives, and drops the object itself. Leaking
         // that place, one pointer in size, lets `Programs` own the skeleton without unsafe code.
         let place: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
@@ -141,8 +165,8 @@ impl Programs {
 
         // libbpf raises RLIMIT_MEMLOCK by itself, only where the kernel needs it (before 5.11), and goes on if it may not.
         let mut open = TracerSkelBuilder::default().open(place).map_err(doing("cannot open the BPF object"))?;
-        setup.configure(&mut open)?;
-        select(open.open_object_mut(), probed, plan).map_err(doing("cannot set a program's function"))?;
+        setup.configure(&mut open, kernel)?;
+        select(open.open_object_mut(), &COMMON, probed, plan).map_err(doing("cannot set a program's function"))?;
         open.load().map_err(doing("cannot load the BPF programs"))
     }
 
@@ -305,10 +329,10 @@ impl Programs {
         // An exec whose return was skipped is counted on the thread's next call; one whose entry was skipped is there
         // nevertheless if it succeeded.
         let entries: u64 = self.missed(|name| name.starts_with("tracer_n_") || name.ends_with("enter"));
-        let forks = self.missed(|name| name == FORK);
+        let forks = self.missed(|name| name == FORK_AGAIN);
         Lost {
             execs: execs + entries.saturating_sub(unannounced),
-            others: others + self.missed(|name| name == EXIT) + if self.system_wide { forks } else { 0 },
+            others: others + self.missed(|name| name == EXIT_AGAIN) + if self.system_wide { forks } else { 0 },
             untracked: untracked + if self.system_wide { 0 } else { forks },
         }
     }
@@ -337,9 +361,14 @@ impl Programs {
     }
 }
 
-/// Has the programs loaded that the plan takes, and no others.
-pub(super) fn select(object: &mut OpenObject, probed: &[Probed], plan: &[Tier]) -> libbpf_rs::Result<()> {
-    let mut wanted: HashMap<String, Option<&str>> = COMMON.map(|name| (name.to_owned(), None)).into();
+/// Has the programs loaded that are common to all tiers, or that the plan takes, and no others.
+pub(super) fn select(
+    object: &mut OpenObject,
+    common: &[&str],
+    probed: &[Probed],
+    plan: &[Tier],
+) -> libbpf_rs::Result<()> {
+    let mut wanted: HashMap<String, Option<&str>> = common.iter().map(|name| ((*name).to_owned(), None)).collect();
     for (probed, tier) in probed.iter().zip(plan) {
         let function = probed.function.filter(|_| *tier <= Tier::Fentry);
         wanted.extend(names(*tier, probed.hook.suffix).map(|name| (name, function)));
@@ -355,12 +384,12 @@ pub(super) fn select(object: &mut OpenObject, probed: &[Probed], plan: &[Tier]) 
 }
 
 impl Setup {
-    pub(super) fn configure(&self, open: &mut OpenTracerSkel<'_>) -> Result<(), Failure> {
+    pub(super) fn configure(&self, open: &mut OpenTracerSkel<'_>, kernel: &Kernel) -> Result<(), Failure> {
         let doing = |what| move |err| (what, err);
         let ring = ring_size(self.ring_bytes);
         if let Some(rodata) = &mut open.maps.rodata_data {
             rodata.system_wide = self.system_wide.into();
-            rodata.from_run_queue = needs_run_queue().into();
+            rodata.from_run_queue = kernel.needs_run_queue().into();
             rodata.collect = collect_bits(&self.collect);
             rodata.wake_bytes = ring / 8;
             rodata.filter_pids = (!self.filter.pids.is_empty()).into();
