@@ -43,24 +43,39 @@ const volatile struct wire wire_types SEC(".rodata") = {};
  * A kernel that can preempt a program, as those from 7.0 on can a tracepoint's, skips it for another task on the same CPU
  * that comes to it meanwhile. So each tracepoint has its program twice. The second one, `again`, does what the first was
  * skipped for, which is seldom: so that hardly anybody is preempted in it. Where it is skipped too, the kernel counts that in
- * recursion_misses, which user space adds to what was lost.
+ * its recursion_misses. Of these, user space takes off those for which the first had run, and adds the rest to what was lost.
  */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH); /* where the second is skipped, what the first left stays */
 	__uint(max_entries, 16384);
 	__type(key, __u64); /* as bpf_get_current_pid_tgid() has it: the thread is between the first program and the second */
 	__type(value, __u8);
 } handled SEC(".maps");
 
+enum tracepoint {
+	TRACEPOINT_EXEC,
+	TRACEPOINT_FORK,
+	TRACEPOINT_EXIT,
+	TRACEPOINTS,
+};
+
+/* What the first programs have done, less what the second found done. */
+volatile __u64 not_found_done[TRACEPOINTS] = {};
+
 /* Whether this program is to do it; the first says so to the second. */
-static __always_inline bool is_mine(bool again)
+static __always_inline bool is_mine(enum tracepoint tracepoint, bool again)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	__u8 one = 1;
 
-	if (again)
-		return bpf_map_delete_elem(&handled, &thread);
+	if (again) {
+		if (bpf_map_delete_elem(&handled, &thread))
+			return true;
+		__sync_fetch_and_add(&not_found_done[tracepoint], -1);
+		return false;
+	}
 	bpf_map_update_elem(&handled, &thread, &one, BPF_ANY);
+	count(&not_found_done[tracepoint]);
 	return true;
 }
 
@@ -71,7 +86,7 @@ static __always_inline void on_exec(struct task_struct *task, pid_t old_pid, str
 	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
 	__u32 is_script = bprm->interp != bprm->filename ? SCRIPT_YES : SCRIPT_NO;
 
-	if (!(it || in_scope(tgid)) || !is_mine(again))
+	if (!(it || in_scope(tgid)) || !is_mine(TRACEPOINT_EXEC, again))
 		return;
 	if (it) {
 		if (is_open(it))
@@ -113,7 +128,7 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 
 	if (child_tgid == parent_tgid)
 		return; /* a thread */
-	if (!(is_command || in_scope(parent_tgid)) || !is_mine(again))
+	if (!(is_command || in_scope(parent_tgid)) || !is_mine(TRACEPOINT_FORK, again))
 		return;
 	if (!system_wide && bpf_map_update_elem(&traced, &child_tgid, &one, BPF_ANY)) {
 		count(&untracked_processes);
@@ -166,7 +181,7 @@ static __always_inline void send_exit(struct task_struct *task)
 }
 
 /*
- * The tracepoint comes after `live` was decremented, in 5.10 as now, so the last thread sees 0. Where the second program is
+ * The tracepoint comes after `live` was decremented, in 5.10 as now, so the last thread sees 0. Where both programs are
  * skipped, the process stays in `traced`, and one that gets its id later is taken for it.
  */
 static __always_inline void on_exit(struct task_struct *task, bool again)
@@ -174,7 +189,6 @@ static __always_inline void on_exit(struct task_struct *task, bool again)
 	__u64 thread = bpf_get_current_pid_tgid();
 	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
 	__u32 tgid = task->tgid;
-	bool is_end = !task->signal->live.counter && in_scope(tgid);
 
 	if (it) {
 		/* A thread that is killed in the call returns from it first: this return was missed. */
@@ -182,11 +196,13 @@ static __always_inline void on_exit(struct task_struct *task, bool again)
 		send_gone(it->exec);
 		bpf_map_delete_elem(&pending, &thread);
 	}
-	if (!is_end)
+	if (task->signal->live.counter)
 		return;
-	if (is_mine(again))
-		send_exit(task);
-	if (again && !system_wide)
+	/* The first takes it out of scope. */
+	if (again ? !is_mine(TRACEPOINT_EXIT, true) || !in_scope(tgid) : !in_scope(tgid) || !is_mine(TRACEPOINT_EXIT, false))
+		return;
+	send_exit(task);
+	if (!system_wide)
 		bpf_map_delete_elem(&traced, &tgid);
 }
 

@@ -69,7 +69,7 @@ impl fmt::Display for Refused {
 /// What every tier takes. The tracepoints have a second program each: see tracer.bpf.c.
 pub(super) const COMMON: [&str; 8] = [
     "tracer_exec",
-    EXEC_AGAIN,
+    "tracer_exec_again",
     "tracer_fork",
     FORK_AGAIN,
     "tracer_exit",
@@ -77,7 +77,6 @@ pub(super) const COMMON: [&str; 8] = [
     "tracer_spawner",
     "tracer_selftest",
 ];
-const EXEC_AGAIN: &str = "tracer_exec_again";
 const FORK_AGAIN: &str = "tracer_fork_again";
 const EXIT_AGAIN: &str = "tracer_exit_again";
 
@@ -315,7 +314,7 @@ impl Programs {
 
     /// What was lost so far.
     pub(super) fn lost(&mut self) -> Lost {
-        let (execs, others, untracked, unannounced) = self.with_bss((0, 0, 0, 0), |bss| {
+        let (execs, others, untracked, unannounced, not_found_done) = self.with_bss((0, 0, 0, 0, [0; 3]), |bss| {
             // SAFETY: the pointer is valid; volatile, because the kernel uses the same memory.
             unsafe {
                 (
@@ -323,16 +322,20 @@ impl Programs {
                     (&raw const (*bss).lost_others).read_volatile(),
                     (&raw const (*bss).untracked_processes).read_volatile(),
                     (&raw const (*bss).unannounced).read_volatile(),
+                    (&raw const (*bss).not_found_done).read_volatile(),
                 )
             }
         });
         // An exec whose return was skipped is counted on the thread's next call; one whose entry was skipped is there
         // nevertheless if it succeeded.
         let entries: u64 = self.missed(|name| name.starts_with("tracer_n_") || name.ends_with("enter"));
-        let forks = self.missed(|name| name == FORK_AGAIN);
+        let [forks, exits] = [FORK_AGAIN, EXIT_AGAIN].map(|again| self.missed(|name| name == again));
+        // Of an exec that its tracepoint was skipped for, the hook on return takes care.
+        let [_, forks_done, exits_done] = not_found_done;
+        let (forks, exits) = (forks.saturating_sub(forks_done), exits.saturating_sub(exits_done));
         Lost {
             execs: execs + entries.saturating_sub(unannounced),
-            others: others + self.missed(|name| name == EXIT_AGAIN) + if self.system_wide { forks } else { 0 },
+            others: others + exits + if self.system_wide { forks } else { 0 },
             untracked: untracked + if self.system_wide { 0 } else { forks },
         }
     }
