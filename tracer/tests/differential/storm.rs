@@ -64,7 +64,15 @@ fn lost(run: &Run) -> Vec<&What> {
     run.events.iter().map(|event| &event.what).filter(|what| matches!(what, What::Lost(_) | What::Warning(_))).collect()
 }
 
-/// Check that of many execs at once none is missed, and each process's end is seen.
+/// Whether this kernel preempts programs of tracepoints and of fentry: it skips them then for others on that CPU, which a guest
+/// with 200 processes that wait for 2 slow processors sees every time. From 7.0 on.
+fn preempts_programs() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("there");
+    release.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 7)
+}
+
+/// Check that of many execs at once none is missed, and each process's end is seen; or that, where the kernel skips programs,
+/// what is missing is said to be lost, and is less than a hundredth.
 #[rstest]
 #[case::ptrace(BackendChoice::Ptrace, 200)]
 #[case::seccomp(BackendChoice::Seccomp, 1_000)]
@@ -80,8 +88,18 @@ fn of_many_execs_at_once_none_is_missed(#[case] backend: BackendChoice, #[case] 
     let unseen = said.iter().filter(|tgid| !seen.contains(tgid)).count();
     let unended = run.said_ends.iter().filter(|end| !ends.contains(end)).count();
     let lost = lost(&run);
-    assert!((unseen, unended) == (0, 0) && lost.is_empty(), "execs not seen: {unseen}, ends: {unended}; {lost:?}");
-    assert_eq!(executed.len(), count, "none twice");
+    if backend == BackendChoice::Ebpf && preempts_programs() {
+        let [said_execs, said_others] = lost.iter().fold([0, 0], |[execs, others], what| match what {
+            What::Lost(lost) => [execs + lost.execs, others + lost.others],
+            _ => [execs, others],
+        });
+        let missing = [unseen as u64, unended as u64];
+        assert!(missing[0] <= said_execs && missing[1] <= said_others, "{missing:?} are missing; {lost:?}");
+        assert!(said_execs + said_others <= count as u64 / 100, "{missing:?} are missing; {lost:?}");
+    } else {
+        assert!((unseen, unended) == (0, 0) && lost.is_empty(), "execs not seen: {unseen}, ends: {unended}; {lost:?}");
+    }
+    assert_eq!(executed.len(), seen.len(), "none twice");
 }
 
 /// Check that processes that are killed while they execute do no harm: the trace goes on, and has the end of each.
