@@ -49,6 +49,15 @@ pub(super) struct Probed {
     pub(super) fentry: Option<Tier>,
 }
 
+impl Probed {
+    /// `tier` does not work after all, and fentry not at all.
+    pub(super) fn refuse(&mut self, tier: Tier, refusal: Refusal) {
+        self.attempts.retain(|attempt| attempt.tier != tier);
+        self.attempts.push(Attempt { tier, refused: Some(refusal) });
+        self.fentry = None;
+    }
+}
+
 /// This kernel, as far as it matters to the programs. Reading its types takes most of the time.
 #[derive(Debug)]
 pub(super) struct Kernel {

@@ -87,9 +87,16 @@ impl Programs {
         let mut probed = kernel.probe(setup.best);
         let mut tier = setup.best;
         loop {
-            let native = |probed: &Probed| probed.hook.native;
-            let fentry = |probed: &Probed| probed.fentry.is_some_and(|found| found >= tier);
-            if tier <= Tier::Fentry && !probed.iter().filter(|probed| native(probed)).all(fentry) {
+            let lacks = |probed: &&Probed| probed.hook.native && probed.fentry.is_none_or(|found| found < tier);
+            if tier <= Tier::Fentry
+                && let Some(without) = probed.iter().find(lacks).map(|probed| probed.hook.name)
+            {
+                for probed in &mut probed {
+                    if let Some(found) = probed.fentry {
+                        let words = format!("{without} has none, and the two go together");
+                        probed.refuse(found, Refusal::new("load", None, words));
+                    }
+                }
                 tier = Tier::Kprobe;
             }
             let plan: Vec<Tier> = probed
@@ -109,9 +116,7 @@ impl Programs {
                 return Err(Error::new(crate::ErrorKind::Unsupported, text).with_log(log));
             }
             for (probed, planned) in probed.iter_mut().zip(&plan).filter(|(probed, _)| probed.hook.native) {
-                probed.attempts.retain(|attempt| attempt.tier != *planned);
-                probed.attempts.push(Attempt { tier: *planned, refused: Some(refusal.clone()) });
-                probed.fentry = None;
+                probed.refuse(*planned, refusal.clone());
             }
             tier = if tier < Tier::Kprobe { Tier::Kprobe } else { Tier::Tracepoint };
         }
