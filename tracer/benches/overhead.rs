@@ -1,8 +1,10 @@
 //! What tracing costs: `cargo bench --package tracer --bench overhead [-- --execs 5000 --rounds 3]`.
 //!
 //! A shell runs `/bin/true` again and again: untraced, under each backend of `tracer`, and under strace where it is
-//! installed. Each round runs each of them once, in turn, so that a noisy machine is noisy for all. Printed are the median
-//! times as ratios to the untraced one, and the largest resident set of the tracer (with all that it waited for).
+//! installed. Each round runs each of them once, in turn, so that a noisy machine is noisy for all. Printed are the medians
+//! of the time that passed and of the processors' time (user and system, of the tracer and all that it waited for), each as
+//! a ratio to the untraced one, and the largest resident set of all those. What passes on a machine that others use too is
+//! also their doing; the processors' time much less so.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -21,7 +23,8 @@ struct Way {
 
 /// One run.
 struct Cost {
-    time: Duration,
+    elapsed: Duration,
+    processor: Duration,
     resident_kib: i64,
 }
 
@@ -46,12 +49,19 @@ fn main() {
             costs.push(run(&way.prefix, &script).unwrap_or_else(|| panic!("{} failed", way.name)));
         }
     }
-    let times: Vec<f64> = costs.iter_mut().map(|costs| median(costs)).collect();
+    let medians: Vec<[f64; 2]> = costs
+        .iter_mut()
+        .map(|costs| [median(costs, |cost| cost.elapsed), median(costs, |cost| cost.processor)])
+        .collect();
     println!("{execs} execs of /bin/true from a shell, median of {rounds} rounds");
-    println!("{:<42} {:>9} {:>7} {:>10}", "", "seconds", "ratio", "resident");
-    for ((way, time), costs) in ways.iter().zip(&times).zip(&costs) {
+    println!("{:<42} {:>9} {:>6} {:>9} {:>6} {:>12}", "", "elapsed", "ratio", "processor", "ratio", "resident");
+    for ((way, [elapsed, processor]), costs) in ways.iter().zip(&medians).zip(&costs) {
         let resident = costs.iter().map(|cost| cost.resident_kib).max().unwrap_or(0) as f64 / 1024.0;
-        println!("{:<42} {time:>9.2} {:>7.2} {resident:>6.1} MiB", way.name, time / times[0]);
+        let ratios = [elapsed / medians[0][0], processor / medians[0][1]];
+        println!(
+            "{:<42} {elapsed:>7.2} s {:>6.2} {processor:>7.2} s {:>6.2} {resident:>8.1} MiB",
+            way.name, ratios[0], ratios[1]
+        );
     }
 }
 
@@ -90,13 +100,18 @@ fn run(prefix: &[String], script: &str) -> Option<Cost> {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both pointers are writable; the child is ours and nobody else waits for it.
     let ended = unsafe { libc::wait4(child.id() as i32, &raw mut status, 0, usage.as_mut_ptr()) };
-    let time = started.elapsed();
+    let elapsed = started.elapsed();
     // SAFETY: all zeros is valid, and the kernel may have filled it since.
     let usage = unsafe { usage.assume_init() };
-    (ended == child.id() as i32 && status == 0).then_some(Cost { time, resident_kib: usage.ru_maxrss })
+    let processor = duration(usage.ru_utime) + duration(usage.ru_stime);
+    (ended == child.id() as i32 && status == 0).then_some(Cost { elapsed, processor, resident_kib: usage.ru_maxrss })
 }
 
-fn median(costs: &mut [Cost]) -> f64 {
-    costs.sort_by_key(|cost| cost.time);
-    costs[costs.len() / 2].time.as_secs_f64()
+fn duration(time: libc::timeval) -> Duration {
+    Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
+}
+
+fn median(costs: &mut [Cost], of: impl Fn(&Cost) -> Duration) -> f64 {
+    costs.sort_by_key(&of);
+    of(&costs[costs.len() / 2]).as_secs_f64()
 }

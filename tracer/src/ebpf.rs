@@ -6,6 +6,7 @@ use std::thread;
 
 use crate::error::{Error, Result};
 use crate::options::{Options, Target};
+use crate::queue::queue;
 use crate::running::Running;
 
 mod context;
@@ -48,7 +49,7 @@ pub(crate) fn start_with(target: &Target, options: &Options, best: Tier) -> Resu
         max_processes: options.max_processes,
         best,
     };
-    let (out, observed) = mpsc::sync_channel(CHANNEL);
+    let (out, observed) = queue(CHANNEL);
     let (started, begun) = mpsc::channel();
     let (stop, stopper) = std::io::pipe().map_err(|err| Error::io("cannot make a pipe", err))?;
     let thread = thread::Builder::new()

@@ -37,6 +37,7 @@ mod lineage;
 pub mod options;
 mod output;
 mod ptrace;
+mod queue;
 mod redact;
 mod running;
 #[cfg(test)]

@@ -102,6 +102,7 @@ pub enum Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "they are the fields of Exec")]
 pub struct Collect {
+    pub namespace_pids: bool,
     pub argv: bool,
     pub env: bool,
     pub interpreter: bool,
@@ -113,7 +114,16 @@ pub struct Collect {
 
 impl Default for Collect {
     fn default() -> Self {
-        Self { argv: true, env: true, interpreter: true, cwd: true, fds: true, credentials: true, cgroup: true }
+        Self {
+            namespace_pids: true,
+            argv: true,
+            env: true,
+            interpreter: true,
+            cwd: true,
+            fds: true,
+            credentials: true,
+            cgroup: true,
+        }
     }
 }
 

@@ -8,13 +8,14 @@
 //! a trace that is stopped before its time leaves processes behind whose execs fail; a warning says so.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, Sender, SyncSender};
+use std::sync::mpsc::{self, Sender};
 use std::thread;
 
 use nix::sys::eventfd::EventFd;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{BackendChoice, Launch, Options, SeccompChoice, Target, Wait};
+use crate::queue::{Sink, queue};
 use crate::running::{Backend, Ended, Observed, Running};
 
 mod abi;
@@ -50,7 +51,7 @@ pub(crate) fn start(target: &Target, options: &Options) -> Result<Running> {
         Target::Processes(pids) => Tracees::Processes(pids.clone()),
     };
     let told = Waker::event().map_err(|err| Error::io("cannot make an eventfd", err))?;
-    let (sink, observed) = mpsc::sync_channel(EVENTS);
+    let (sink, observed) = queue(EVENTS);
     let (ready, is_ready) = mpsc::channel();
     let thread = {
         let (told, options) = (Arc::clone(&told), options.clone());
@@ -91,7 +92,7 @@ fn trace(
     what: &Tracees,
     filtered: bool,
     options: &Options,
-    sink: SyncSender<Observed>,
+    sink: Sink<Observed>,
     ready: &Sender<Option<Report>>,
     told: &Arc<EventFd>,
 ) -> Result<Ended> {
@@ -150,7 +151,7 @@ fn may_install_filters() -> bool {
 /// Decodes these bytes in every way: for the fuzz targets.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz(bytes: &[u8]) {
-    let _ = (proc::Status::decode(bytes), proc::Areas::decode(bytes), proc::decode_cgroup(bytes));
+    let _ = (proc::Status::decode(bytes), proc::Stat::decode(bytes), proc::decode_cgroup(bytes));
     let _ = (proc::FdInfo::decode(bytes), stop::SyscallInfo::decode(bytes));
     let status = bytes.first_chunk().map(|status| i32::from_ne_bytes(*status));
     let _ = status.map(stop::Stop::decode);

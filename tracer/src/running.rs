@@ -1,12 +1,12 @@
 //! What a backend gives to [`Trace`](crate::Trace): [`Running`], the same for all.
 
 use std::process::ExitStatus;
-use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::event::{Lost, What};
+use crate::queue::Source;
 
 /// What a backend has seen; what it hangs together with, [`Lineage`](crate::lineage::Lineage) finds out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,12 +28,12 @@ pub struct Backend {
     pub degraded: Option<String>,
 }
 
-/// A backend at work, on a thread of its own. The channel is bounded: who does not read holds up the backend.
+/// A backend at work, on a thread of its own. The queue is bounded: who does not read holds up the backend.
 pub(crate) struct Running {
     /// What it is.
     pub(crate) backend: Backend,
     /// What it sees, in order; closed when the trace has ended.
-    pub(crate) observed: Receiver<Observed>,
+    pub(crate) observed: Source<Observed>,
     /// Ends the trace: detaches, leaves the traced processes running. May be called again, from any thread.
     pub(crate) stop: Box<dyn Fn() + Send + Sync>,
     /// The backend's thread.

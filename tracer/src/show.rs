@@ -71,6 +71,7 @@ impl Show {
     pub(crate) fn collect(&self, filter: &Filter) -> Collect {
         let any = |items: &[Item]| items.iter().any(|item| self.has(*item));
         Collect {
+            namespace_pids: true,
             argv: any(&[Item::Argv, Item::Cmdline]),
             env: any(&[Item::Env, Item::EnvDiff, Item::Cmdline]),
             interpreter: any(&[Item::Interpreter]),

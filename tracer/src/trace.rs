@@ -4,7 +4,6 @@ use std::fmt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 
 use crate::clock::Clock;
@@ -12,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Lost, What};
 use crate::lineage::Lineage;
 use crate::options::{BackendChoice, Filter, Options, Target};
+use crate::queue::Source;
 use crate::running::{Ended, Observed, Running};
 use crate::{ebpf, ptrace};
 
@@ -23,7 +23,7 @@ pub use crate::running::Backend;
 /// the traced processes running.
 pub struct Trace {
     // `None` once the trace has ended and all of it has been handed out.
-    observed: Option<Receiver<Observed>>,
+    observed: Option<Source<Observed>>,
     stop: Arc<dyn Fn() + Send + Sync>,
     // 0 before its first exec, and after its end.
     command_pid: Arc<AtomicI32>,
@@ -153,7 +153,7 @@ impl Iterator for Trace {
 
     fn next(&mut self) -> Option<Event> {
         loop {
-            let Ok(Observed { boot, what }) = self.observed.as_ref()?.recv() else {
+            let Some(Observed { boot, what }) = self.observed.as_mut()?.next() else {
                 self.observed = None;
                 return None;
             };

@@ -1,21 +1,22 @@
 //! Tests of a trace, over backends of the test's own.
 
 use std::os::unix::process::ExitStatusExt;
-use std::sync::mpsc::{Sender, channel, sync_channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use super::*;
 use crate::options::Outcome;
+use crate::queue::queue;
 use crate::sample::{exec, exit, what};
 
 /// A backend that sees these, and then waits for the stop before it ends.
 fn running(seen: Vec<What>, end: Result<Ended>) -> Running {
-    let (events, observed) = sync_channel(1);
+    let (events, observed) = queue(1);
     let (stop, stopped): (Sender<()>, _) = channel();
     let thread = thread::spawn(move || {
         for what in seen {
-            if events.send(Observed { boot: Duration::ZERO, what }).is_err() {
+            if !events.send(Observed { boot: Duration::ZERO, what }) {
                 return end;
             }
         }

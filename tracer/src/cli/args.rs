@@ -207,7 +207,10 @@ impl LogCommand {
         };
         let palette = if colored { Palette::ANSI } else { Palette::default() };
         let format = Text { timestamp: self.timestamp, palette };
-        self.trace.job(Box::new(format), output, Show::only(&[Item::Argv, Item::Interpreter]))
+        let mut job = self.trace.job(Box::new(format), output, Show::only(&[Item::Argv, Item::Interpreter]))?;
+        // A line of text has no place for them.
+        job.options.collect.namespace_pids = false;
+        Ok(job)
     }
 }
 

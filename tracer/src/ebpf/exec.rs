@@ -55,7 +55,7 @@ pub(super) fn exec(begun: Begun, parts: &Parts, end: &rec_end, collect: &Collect
         pid: begun.pid,
         tgid: begun.tgid,
         ppid: begun.ppid,
-        namespace_pids: context::namespace_pids(parts),
+        namespace_pids: asked(collect.namespace_pids, || context::namespace_pids(parts)),
         call: begun.call.unwrap_or(Call::Execve),
         abi: begun.abi,
         errno,

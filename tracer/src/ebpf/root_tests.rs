@@ -1,7 +1,6 @@
 //! Whole traces, in every tier.
 
 use std::ffi::OsString;
-use std::time::Duration;
 
 use rstest::rstest;
 use serial_test::serial;
@@ -21,8 +20,7 @@ fn command(words: &[&str]) -> Target {
 #[track_caller]
 fn trace(target: &Target, options: &Options, best: Tier) -> (Vec<What>, Ended, String) {
     let running = start_with(target, options, best).expect("starts");
-    let next = || running.observed.recv_timeout(Duration::from_secs(30)).ok();
-    let all = std::iter::from_fn(next).map(|Observed { what, .. }| what).collect();
+    let all = running.observed.map(|Observed { what, .. }| what).collect();
     let ended = running.thread.join().expect("no panic").expect("no error");
     (all, ended, running.backend.tier.expect("a tier"))
 }

@@ -4,7 +4,7 @@ use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Sender, SyncSender};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use super::tree::with_descendants;
 use crate::error::{Error, Result};
 use crate::event::{Lost, What};
 use crate::options::{Options, Target, Wait};
+use crate::queue;
 use crate::running::{Backend, Ended, Observed};
 
 /// How long the reader looks away while there is something to read: what has come meanwhile is taken at one go.
@@ -33,7 +34,7 @@ pub(super) fn run(
     target: &Target,
     options: &Options,
     setup: &Setup,
-    out: SyncSender<Observed>,
+    out: queue::Sink<Observed>,
     stop: &PipeReader,
     started: &Sender<Result<Backend>>,
 ) -> Result<Ended> {
@@ -72,14 +73,14 @@ enum Root {
 /// Where the records go.
 struct Sink {
     decoder: Mutex<Decoder>,
-    out: SyncSender<Observed>,
+    out: queue::Sink<Observed>,
     /// Nobody takes what happened any more.
     closed: AtomicBool,
 }
 
 impl Sink {
     fn send(&self, observed: Observed) {
-        if self.out.send(observed).is_err() {
+        if !self.out.send(observed) {
             self.closed.store(true, Ordering::Relaxed);
         }
     }
@@ -91,7 +92,7 @@ impl Sink {
 }
 
 impl Reader {
-    fn start(target: &Target, options: &Options, setup: &Setup, out: SyncSender<Observed>) -> Result<Self> {
+    fn start(target: &Target, options: &Options, setup: &Setup, out: queue::Sink<Observed>) -> Result<Self> {
         let mut programs = Programs::start(setup)?;
         let sink = Sink { decoder: Mutex::new(Decoder::new(options.collect)), out, closed: AtomicBool::new(false) };
         let sink = Arc::new(sink);

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 
 use super::abi::Called;
 use super::memory::{MAX_TOTAL, Memory, absent};
-use super::proc::{self, Areas, Status};
+use super::proc::{self, Stat, Status};
 use crate::event::{Absent, Cut, Exec, Fd, Field, List, Text};
 use crate::options::Collect;
 
@@ -66,30 +66,34 @@ impl Entered {
         let argv = asked(collect.argv, || list(self.called.argv));
         let env = asked(collect.env, || list(self.called.envp));
         let tid = self.tid;
-        self.exec(tid, tgid, errno, collect, Words { argv, env, interpreter: Err(Absent::NotApplicable) })
+        let words = Words { argv, env, interpreter: Err(Absent::NotApplicable) };
+        self.exec(tid, tgid, errno, collect, Stat::of(tid), words)
     }
 
     /// The exec has succeeded, and the new program, stopped before its first instruction, is called `tgid`.
     pub(super) fn succeeded(self, tgid: u32, collect: &Collect) -> Exec {
         let (mut args, mut env) = (Err(Absent::NotAsked), Err(Absent::NotAsked));
+        let stat = Stat::of(tgid);
         if collect.argv || collect.interpreter || collect.env {
-            (args, env) = program_words(tgid, collect.argv || collect.interpreter, collect.env);
+            (args, env) = program_words(tgid, &stat, collect.argv || collect.interpreter, collect.env);
         }
         let (argv, interpreter) = split_interpreter(args, self.argc.clone(), self.argv0.clone());
         let argv = asked(collect.argv, || argv);
         let interpreter = asked(collect.interpreter, || interpreter);
-        self.exec(tgid, tgid, 0, collect, Words { argv, env, interpreter })
+        self.exec(tgid, tgid, 0, collect, stat, Words { argv, env, interpreter })
     }
 
     /// `now` is what the thread is called now.
-    fn exec(self, now: u32, tgid: u32, errno: i32, collect: &Collect, words: Words) -> Exec {
-        let status = Status::of(now);
+    fn exec(self, now: u32, tgid: u32, errno: i32, collect: &Collect, stat: Field<Stat>, words: Words) -> Exec {
+        let status = asked(collect.namespace_pids || collect.credentials, || Status::of(now));
         Exec {
             pid: self.tid,
             tgid,
             // 0 is what the kernel says of a parent that is not in our namespace either.
-            ppid: status.as_ref().map_or(0, |status| status.ppid),
-            namespace_pids: status.as_ref().map(|status| status.namespace_pids.clone()).map_err(Clone::clone),
+            ppid: stat.map_or(0, |stat| stat.ppid),
+            namespace_pids: asked(collect.namespace_pids, || {
+                status.as_ref().map(|status| status.namespace_pids.clone()).map_err(Clone::clone)
+            }),
             call: self.called.call,
             abi: self.called.abi,
             errno,
@@ -125,8 +129,9 @@ fn asked<T>(asked: bool, read: impl FnOnce() -> Field<T>) -> Field<T> {
 }
 
 /// The arguments and the environment that the kernel has put into a new program's memory, one behind the other.
-fn program_words(tgid: u32, args: bool, env: bool) -> (Strings, Strings) {
-    let areas = match Areas::of(tgid) {
+fn program_words(tgid: u32, stat: &Field<Stat>, args: bool, env: bool) -> (Strings, Strings) {
+    let areas = stat.clone().and_then(|stat| stat.areas.ok_or(absent(Errno::EACCES)));
+    let areas = match areas {
         Ok(areas) => areas,
         Err(why) => {
             // A program that its user may not read shows its arguments all the same.

@@ -54,6 +54,14 @@ impl Status {
     }
 }
 
+/// What is taken of `/proc/PID/stat`, which of all files says most at least cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stat {
+    pub(super) ppid: u32,
+    /// `None` if the kernel does not tell us.
+    pub(super) areas: Option<Areas>,
+}
+
 /// Where a program's arguments and environment are in its memory: `mm->arg_start` and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Areas {
@@ -61,19 +69,22 @@ pub(super) struct Areas {
     pub(super) env: (u64, u64),
 }
 
-impl Areas {
-    /// `EACCES` if the kernel does not tell us.
+impl Stat {
     pub(super) fn of(tid: u32) -> Field<Self> {
-        Self::decode(&read(format!("/proc/{tid}/stat"))?).ok_or(absent(Errno::EACCES))
+        Self::decode(&read(format!("/proc/{tid}/stat"))?).ok_or(absent(Errno::EPROTO))
     }
 
-    /// Of `/proc/PID/stat`. The second field is a name in parentheses, which may have parentheses and blanks in it.
+    /// The second field is a name in parentheses, which may have parentheses and blanks in it.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let end = bytes.iter().rposition(|byte| *byte == b')')?;
         // proc(5) counts from 1; what comes after the name is the third.
-        let mut fields = words(&bytes[end + 1..]).skip(48 - 3).map(number::<u64>);
+        let mut fields = words(&bytes[end + 1..]).skip(4 - 3);
+        let ppid = number(fields.next()?)?;
+        let mut fields = fields.skip(48 - 5).map(number::<u64>);
         let mut next = || fields.next().flatten().filter(|address| *address != 0);
-        Some(Self { args: (next()?, next()?), env: (next()?, next()?) })
+        let mut area = || Some((next()?, next()?));
+        let areas = area().and_then(|args| Some(Areas { args, env: area()? }));
+        Some(Self { ppid, areas })
     }
 }
 

@@ -21,13 +21,14 @@ fn a_status_is_decoded() {
 const STAT: &[u8] = b"71 (a) b ) (c) t 7 71 71 34817 71 4194304 10 0 0 0 0 0 0 0 20 0 1 0 359 1000 100 \
     18446744073709551615 1 2 3 0 0 0 0 0 0 0 0 0 17 1 0 0 0 0 0 11 12 13 1001 1009 1009 1100 0\n";
 
-/// Check that the areas are found behind any name, and that the kernel's zeros, for what we may not know, are none.
+/// Check that parent and areas are found behind any name, and that the kernel's zeros, for what we may not know, are none.
 #[test]
-fn areas_are_found_behind_any_name() {
+fn parent_and_areas_are_found_behind_any_name() {
     let areas = Areas { args: (1001, 1009), env: (1009, 1100) };
-    assert_eq!(Areas::decode(STAT), Some(areas));
+    assert_eq!(Stat::decode(STAT), Some(Stat { ppid: 7, areas: Some(areas) }));
     let hidden = String::from_utf8_lossy(STAT).replace("1001 1009 1009 1100", "0 0 0 0");
-    assert_eq!(Areas::decode(hidden.as_bytes()), None);
+    assert_eq!(Stat::decode(hidden.as_bytes()), Some(Stat { ppid: 7, areas: None }));
+    assert_eq!(Stat::decode(b"71 (a) t"), None);
 }
 
 /// Check this process's own.
@@ -35,7 +36,9 @@ fn areas_are_found_behind_any_name() {
 fn this_process_is_read() {
     let pid = std::process::id();
     assert_eq!(Status::of(pid).expect("readable").tgid, pid);
-    let areas = Areas::of(pid).expect("readable");
+    let stat = Stat::of(pid).expect("readable");
+    assert_eq!(stat.ppid, std::os::unix::process::parent_id());
+    let areas = stat.areas.expect("our own");
     assert!(areas.args.0 < areas.args.1 && areas.args.1 <= areas.env.0, "{areas:?}");
     let line = cmdline(pid).expect("readable");
     assert_eq!(areas.args.1 - areas.args.0, line.len() as u64);
@@ -53,7 +56,7 @@ fn this_process_is_read() {
 fn a_process_that_is_not_there_is_gone() {
     const NONE: u32 = u32::MAX >> 1;
     assert_eq!(Status::of(NONE), Err(Absent::Gone));
-    assert_eq!(Areas::of(NONE), Err(Absent::Gone));
+    assert_eq!(Stat::of(NONE), Err(Absent::Gone));
     assert_eq!(comm(NONE), Err(Absent::Gone));
     assert_eq!(cwd(NONE), Err(Absent::Gone));
     assert_eq!(fds(NONE), Err(Absent::Gone));
@@ -85,7 +88,7 @@ fn an_open_file_is_decoded() {
 #[test]
 fn garbage_does_not_panic() {
     let decode = |bytes: &[u8]| {
-        let _ = (Status::decode(bytes), Areas::decode(bytes), FdInfo::decode(bytes), decode_cgroup(bytes));
+        let _ = (Status::decode(bytes), Stat::decode(bytes), FdInfo::decode(bytes), decode_cgroup(bytes));
     };
     for text in [STATUS, STAT, b"pos:\t17\nflags:\t02100002\nmnt_id:\t29\nino:\t1\n", b"0::/x\n"] {
         for at in 0..=text.len() {

@@ -93,6 +93,7 @@ fn a_process_is_made_executes_and_ends(#[case] way: Way) {
 #[test]
 fn what_is_not_asked_for_is_not_there() {
     let none = Collect {
+        namespace_pids: false,
         argv: false,
         env: false,
         interpreter: false,
@@ -106,7 +107,7 @@ fn what_is_not_asked_for_is_not_there() {
     assert_eq!((exec.argv.clone(), exec.env.clone()), (Err(Absent::NotAsked), Err(Absent::NotAsked)));
     assert_eq!((exec.interpreter.clone(), exec.cwd.clone()), (Err(Absent::NotAsked), Err(Absent::NotAsked)));
     assert_eq!((exec.fds.clone(), exec.credentials.clone()), (Err(Absent::NotAsked), Err(Absent::NotAsked)));
-    assert_eq!(exec.cgroup, Err(Absent::NotAsked));
+    assert_eq!((exec.cgroup.clone(), exec.namespace_pids.clone()), (Err(Absent::NotAsked), Err(Absent::NotAsked)));
 }
 
 /// Check that a script's interpreters are told from its arguments, two levels deep, and that one whose interpreter is

@@ -20,11 +20,11 @@ use zoo::{Animal, Waiting};
 fn trace<const N: usize>(waiting: [Waiting; N]) -> [Exec; N] {
     let collect = Collect { argv: false, env: false, interpreter: false, ..Collect::default() };
     let target = Target::Processes(waiting.iter().map(|waiting| waiting.pid).collect());
-    let running = start(&target, &Options { collect, ..Options::default() }).expect("starts");
+    let mut running = start(&target, &Options { collect, ..Options::default() }).expect("starts");
     let execs = waiting.map(|waiting| {
         let pid = waiting.pid;
         waiting.finish();
-        let exec = running.observed.iter().find_map(|observed| match observed.what {
+        let exec = running.observed.find_map(|observed| match observed.what {
             What::Exec(exec) if exec.tgid == pid => Some(exec),
             _ => None,
         });
