@@ -98,7 +98,7 @@ static __always_inline void enter(const struct call *call, bool sleepable)
 	if (bpf_map_lookup_elem(&pending, &thread))
 		count(&lost_execs);
 	it.exec = next_exec(pid);
-	if (of_self_test || !is_wanted(tgid)) {
+	if (of_self_test || !is_wanted(tgid, pid)) {
 		it.state = PENDING_SKIPPED;
 	} else if (send_begin(it.exec, pid, call)) {
 		it.state = PENDING_LOST;
