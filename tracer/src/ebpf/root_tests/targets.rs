@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
+use std::time::Duration;
 
 use nix::libc;
 use serial_test::serial;
@@ -65,11 +66,13 @@ fn the_whole_system_is_traced_until_the_trace_is_stopped() {
 
 #[track_caller]
 fn next_exec(running: &Running, is_it: impl Fn(&Exec) -> bool) -> Exec {
-    let found = running.observed.iter().find_map(|observed| match observed.what {
-        What::Exec(exec) if is_it(&exec) => Some(exec),
-        _ => None,
-    });
-    *found.expect("the exec is seen")
+    loop {
+        let observed = running.observed.recv_timeout(Duration::from_secs(30)).expect("the exec is seen");
+        match observed.what {
+            What::Exec(exec) if is_it(&exec) => return *exec,
+            _ => {}
+        }
+    }
 }
 
 /// An exec that waits in the kernel: for a lease on the file.
