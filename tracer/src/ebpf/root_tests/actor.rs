@@ -117,7 +117,8 @@ fn large(succeeds: bool) {
     let string = CString::new(vec![b'L'; LARGE.0 - 1]).expect("no NUL");
     let mut many = vec![string.as_ptr(); LARGE.1];
     many.push(ptr::null());
-    let few = [c"few".as_ptr(), ptr::null()];
+    // An applet is found by it.
+    let few = [c"true".as_ptr(), ptr::null()];
     // SAFETY: the strings live, and the arrays end with null.
     unsafe {
         if succeeds {
