@@ -67,13 +67,13 @@ fn failures_alone_come_of_a_command_that_its_daemon_survives() {
     };
     let target = command(&["/bin/sh", "-c", &script]);
     let (all, ended) = all_of(start_with(&target, &options, Tier::FentrySleepable).expect("starts"));
+    // It waits for us, which it could not if it had gone with the trace.
+    fs::write(go, "\n").expect("the daemon reads");
+    assert_eq!(fs::read_to_string(done).expect("the daemon writes"), "here\n");
     let execs = execs(&all);
     let [failed] = execs[..] else { panic!("{execs:#?}") };
     assert_eq!(super::strings(&failed.argv), [MISSING, "early"]);
     assert_ne!(failed.errno, 0);
     assert_eq!(ended.status.and_then(|status| status.code()), Some(3));
     assert!(all.iter().any(|what| matches!(what, What::Exit(exit) if exit.end == End::Code(3))), "{all:?}");
-    // It waits for us, which it could not if it had gone with the trace.
-    fs::write(go, "\n").expect("the daemon reads");
-    assert_eq!(fs::read_to_string(done).expect("the daemon writes"), "here\n");
 }
