@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use serial_test::serial;
@@ -66,8 +66,12 @@ fn the_whole_system_is_traced_until_the_trace_is_stopped() {
 
 #[track_caller]
 fn next_exec(running: &Running, is_it: impl Fn(&Exec) -> bool) -> Exec {
+    // Others may execute without end.
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let observed = running.observed.recv_timeout(Duration::from_secs(30)).expect("the exec is seen");
+        let left = deadline.saturating_duration_since(Instant::now());
+        let observed = running.observed.recv_timeout(left).expect("the exec is seen");
+        assert!(!left.is_zero(), "the exec is not seen");
         match observed.what {
             What::Exec(exec) if is_it(&exec) => return *exec,
             _ => {}
