@@ -119,21 +119,15 @@ impl Bench {
 fn assert_right(list: &Field<List<Vec<u8>>>, expected: &[&[u8]]) {
     match list {
         Ok(List { items, cut: None }) => assert_eq!(items, expected),
-        Ok(List { items, cut: Some(Cut::Lost) }) => assert!(expected.starts_with_items(items), "{items:?}"),
+        Ok(List { items, cut: Some(Cut::Lost) }) => assert!(is_beginning(items, expected), "{items:?}"),
         Err(Absent::Lost) => {}
         other => panic!("{other:?}"),
     }
 }
 
-trait StartsWithItems {
-    fn starts_with_items(&self, items: &[Vec<u8>]) -> bool;
-}
-
-impl StartsWithItems for [&[u8]] {
-    /// The last of the items may lack its end.
-    fn starts_with_items(&self, items: &[Vec<u8>]) -> bool {
-        items.len() <= self.len() && items.iter().zip(self).all(|(item, whole)| whole.starts_with(item))
-    }
+/// The last of the items may lack its end.
+fn is_beginning(items: &[Vec<u8>], of: &[&[u8]]) -> bool {
+    items.len() <= of.len() && items.iter().zip(of).all(|(item, whole)| whole.starts_with(item))
 }
 
 /// Room in the ring buffer for some twenty execs, of which each of these rounds leaves another rest for its last ones.
