@@ -180,6 +180,14 @@ pub enum Call {
     },
 }
 
+impl Call {
+    /// It only asks whether an exec would be allowed (Linux 6.14), and replaces nothing when it succeeds.
+    pub(crate) fn is_check(self) -> bool {
+        const AT_EXECVE_CHECK: i32 = 0x10000;
+        matches!(self, Self::Execveat { flags, .. } if flags & AT_EXECVE_CHECK != 0)
+    }
+}
+
 /// The ABI of a system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Abi {

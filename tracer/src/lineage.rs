@@ -28,7 +28,7 @@ impl Lineage {
     /// The parent of what happened, which then changes what the processes run; `id` is that of a shown event.
     fn follow(&mut self, what: &What, id: Option<u64>) -> Option<Parent> {
         match what {
-            What::Exec(exec) if exec.errno == 0 => {
+            What::Exec(exec) if exec.errno == 0 && !exec.call.is_check() => {
                 let program = id.map(|id| Parent { id, relation: Relation::Same });
                 match program {
                     Some(program) => self.programs.insert(exec.tgid, program),

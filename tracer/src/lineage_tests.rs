@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::event::Lost;
+use crate::event::{Call, Lost};
 use crate::sample::{child, exec, exit, what};
 
 const TIME: Time = Time { boot: Duration::ZERO, wall: SystemTime::UNIX_EPOCH };
@@ -59,6 +59,14 @@ fn a_fork_of_a_fork_belongs_to_the_program_that_both_run() {
 #[test]
 fn a_failed_exec_replaces_nothing() {
     assert_eq!(parents([ok(1), failed(1), ok(1)]), [None, same(1), same(1)]);
+}
+
+/// Check that a successful question whether an exec would be allowed (AT_EXECVE_CHECK) has a parent and is nobody's.
+#[test]
+fn a_check_replaces_nothing() {
+    let mut check = exec(1);
+    check.call = Call::Execveat { dirfd: -100, flags: 0x10000 };
+    assert_eq!(parents([ok(1), what(check), ok(1)]), [None, same(1), same(1)]);
 }
 
 /// Check that a parent's own exec after the fork does not change what its child came from.

@@ -76,6 +76,9 @@ static __always_inline void send_argv0(__u64 exec, const struct call *call, bool
 	send_string(exec, FIELD_ARGV0, string);
 }
 
+/* A flag of execveat since 6.14; kernels before answer EINVAL. */
+#define AT_EXECVE_CHECK 0x10000
+
 /* On entry to a call. */
 static __always_inline void enter(const struct call *call, bool sleepable)
 {
@@ -87,6 +90,7 @@ static __always_inline void enter(const struct call *call, bool sleepable)
 		.envp = call->envp,
 		.abi = call->abi,
 		.call = call->call,
+		.is_check = !!(call->flags & AT_EXECVE_CHECK),
 	};
 	bool of_self_test = self_test && pid == self_test;
 
@@ -98,7 +102,7 @@ static __always_inline void enter(const struct call *call, bool sleepable)
 	if (bpf_map_lookup_elem(&pending, &thread))
 		count(&lost_execs);
 	it.exec = next_exec(pid);
-	if (of_self_test || !is_wanted(tgid)) {
+	if (of_self_test || !is_wanted(tgid, pid)) {
 		it.state = PENDING_SKIPPED;
 	} else if (send_begin(it.exec, pid, call)) {
 		it.state = PENDING_LOST;
@@ -132,11 +136,12 @@ static __always_inline bool is_open(const struct pending *it)
 	return it->state == PENDING_BEGUN;
 }
 
-static __always_inline void fail(struct pending *it, __u32 error, bool sleepable)
+/* It has come back to its caller: it has failed, or it was only a check. */
+static __always_inline void come_back(struct pending *it, __u32 error, bool sleepable)
 {
 	if (!is_open(it))
 		return;
-	if (skip_failures || is_restart(error)) {
+	if (error ? skip_failures || is_restart(error) : skip_successes) {
 		send_gone(it->exec);
 		return;
 	}
@@ -185,8 +190,8 @@ static __always_inline void leave(long ret, bool sleepable)
 		return;
 	if (self_test && (__u32)thread == self_test)
 		self_test_seen |= 2U << (2 * (it->call & 1));
-	if (ret < 0 && ret >= -4095)
-		fail(it, -ret, sleepable);
+	if (it->is_check || (ret < 0 && ret >= -4095))
+		come_back(it, -ret, sleepable);
 	else if (is_open(it))
 		succeed(it->exec, 0, SCRIPT_UNKNOWN);
 	bpf_map_delete_elem(&pending, &thread);

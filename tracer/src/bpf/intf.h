@@ -60,6 +60,7 @@ enum wire_status {
 	PART_WHOLE = 0,
 	PART_TOO_LONG = -1,
 	PART_NOT_RESIDENT = -2, /* a page of user memory, in a program that cannot wait for it */
+	PATH_ESCAPED = -3,      /* of a path: moved out of what is mounted, and shown as `/` */
 };
 
 /* Opens each record. */

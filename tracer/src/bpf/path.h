@@ -81,7 +81,7 @@ static __always_inline int path_step(struct scratch *s, __u32 slot)
 	if (bpf_core_read(&parent, sizeof(parent), &dentry->d_parent))
 		return EFAULT;
 	if (parent == dentry)
-		return WALK_DONE; /* moved out of what is mounted */
+		return PATH_ESCAPED;
 	err = add_dentry_name(s, slot, dentry);
 	if (err)
 		return err;

@@ -22,7 +22,8 @@ struct pending {
 	__u32 sent;   /* and the bytes before it */
 	__u16 abi;    /* enum wire_abi */
 	__u16 call;   /* enum wire_call */
-	__u16 state;  /* enum pending_state */
+	__u8 state;   /* enum pending_state */
+	__u8 is_check; /* AT_EXECVE_CHECK: returns 0 to the caller, and replaces nothing */
 	__u16 has_filename;
 	__u32 reserved;
 };

@@ -52,15 +52,19 @@ static __always_inline bool in_scope(__u32 tgid)
 	return system_wide || bpf_map_lookup_elem(&traced, &tgid);
 }
 
-static __always_inline bool is_wanted(__u32 tgid)
+/* By the id of the process, or of the thread as it was before the exec. */
+static __always_inline bool is_wanted(__u32 tgid, __u32 pid)
 {
 	struct wanted_key key = {};
 
 	if (filter_pids) {
 		key.kind = WANTED_PID;
 		key.id = tgid;
-		if (!bpf_map_lookup_elem(&wanted, &key))
-			return false;
+		if (!bpf_map_lookup_elem(&wanted, &key)) {
+			key.id = pid;
+			if (!bpf_map_lookup_elem(&wanted, &key))
+				return false;
+		}
 	}
 	if (filter_uids) {
 		key.kind = WANTED_UID;

@@ -92,7 +92,7 @@ static __always_inline void on_exec(struct task_struct *task, pid_t old_pid, str
 		if (is_open(it))
 			succeed(it->exec, bprm->filename, is_script);
 		bpf_map_delete_elem(&pending, &thread);
-	} else if (is_wanted(tgid)) {
+	} else if (is_wanted(tgid, old)) {
 		struct call call = { .call = CALL_UNKNOWN };
 		__u64 exec = next_exec(old);
 

@@ -50,7 +50,8 @@ pub(super) fn exec(begun: Begun, parts: &Parts, end: &rec_end, collect: &Collect
         if yes { field() } else { Err(Absent::NotAsked) }
     }
     let errno = i32::try_from(end.error).unwrap_or(i32::MAX);
-    let (argv, interpreter) = words(parts, wire_script(end.is_script), errno == 0);
+    let replaced = errno == 0 && !begun.call.is_some_and(Call::is_check);
+    let (argv, interpreter) = words(parts, wire_script(end.is_script), replaced);
     Exec {
         pid: begun.pid,
         tgid: begun.tgid,
@@ -92,9 +93,9 @@ fn filename(begun: &Begun, parts: &Parts) -> Field<Text> {
 
 /// argv as the caller gave it, and the words that the kernel put in front. A caller's `argv[0]` that was not resident is the
 /// script's path, as the kernel has it.
-fn words(parts: &Parts, script: wire_script, succeeded: bool) -> (Field<Words>, Field<Vec<Vec<u8>>>) {
+fn words(parts: &Parts, script: wire_script, replaced: bool) -> (Field<Words>, Field<Vec<Vec<u8>>>) {
     let argv = parts.strings(wire_field::FIELD_ARGV);
-    match (succeeded, script) {
+    match (replaced, script) {
         (false, _) => return (argv, Err(Absent::NotApplicable)),
         (true, wire_script::SCRIPT_YES) => {}
         (true, wire_script::SCRIPT_NO) => return (argv.map(|argv| given(argv, parts)), Ok(Vec::new())),

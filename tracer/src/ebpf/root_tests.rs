@@ -5,10 +5,18 @@ use std::ffi::OsString;
 use rstest::rstest;
 use serial_test::serial;
 
+use super::load_cases::setup;
+use super::probe::Kernel;
+use super::programs::Programs;
 use super::{Tier, start_with};
 use crate::event::{Child, End, Exec, What};
 use crate::options::{Launch, Options, Target};
-use crate::running::{Ended, Observed};
+use crate::running::{Ended, Observed, Running};
+
+mod actor;
+mod filters;
+mod losses;
+mod targets;
 
 fn command(words: &[&str]) -> Target {
     let mut words = words.iter().map(OsString::from);
@@ -20,9 +28,27 @@ fn command(words: &[&str]) -> Target {
 #[track_caller]
 fn trace(target: &Target, options: &Options, best: Tier) -> (Vec<What>, Ended, String) {
     let running = start_with(target, options, best).expect("starts");
+    let tier = running.backend.tier.clone().expect("a tier");
+    let (all, ended) = all_of(running);
+    (all, ended, tier)
+}
+
+/// What a trace has, to its end.
+#[track_caller]
+fn all_of(running: Running) -> (Vec<What>, Ended) {
     let all = running.observed.map(|Observed { what, .. }| what).collect();
-    let ended = running.thread.join().expect("no panic").expect("no error");
-    (all, ended, running.backend.tier.expect("a tier"))
+    (all, running.thread.join().expect("no panic").expect("no error"))
+}
+
+/// Whether the kernel has said no to this tier for a call that every trace has, or knows no function for it.
+fn is_refused(tier: Tier) -> bool {
+    let native: Vec<_> = Kernel::new().probe(tier).into_iter().filter(|probed| probed.hook.native).collect();
+    if tier <= Tier::Fentry && native.iter().any(|probed| probed.function.is_none()) {
+        return true;
+    }
+    let programs = Programs::start(&setup(false, tier)).expect("starts");
+    let hooks = programs.hooks.iter().filter(|hook| native.iter().any(|native| native.hook.name == hook.name));
+    hooks.flat_map(|hook| &hook.attempts).any(|attempt| attempt.tier == tier && attempt.refused.is_some())
 }
 
 fn strings(list: &crate::event::Field<crate::event::List<Vec<u8>>>) -> Vec<String> {
@@ -36,7 +62,7 @@ fn execs(all: &[What]) -> Vec<&Exec> {
 }
 
 /// Check that each tier, where the kernel has it, sees what succeeds and what fails, with all that belongs to it, and new
-/// and ended processes; and that a tier that the kernel has not is replaced by the next.
+/// and ended processes; and that a tier is replaced by a lower one only where the kernel has not got it.
 #[rstest]
 #[case::fentry_sleepable(Tier::FentrySleepable)]
 #[case::fentry(Tier::Fentry)]
@@ -46,7 +72,9 @@ fn execs(all: &[What]) -> Vec<&Exec> {
 #[serial]
 fn each_tier_sees_successes_and_failures(#[case] best: Tier) {
     let target = command(&["/bin/sh", "-c", "/no/such/thing a b; /bin/true x y; exit 3"]);
-    let (all, ended, _) = trace(&target, &Options::default(), best);
+    let (all, ended, tier) = trace(&target, &Options::default(), best);
+    let tier = *Tier::ALL.iter().find(|known| known.name() == tier).expect("a known tier");
+    assert!(tier == best || (tier > best && is_refused(best)), "{} in place of {}", tier.name(), best.name());
     let execs = execs(&all);
     assert_eq!(execs.len(), 3, "{all:?}");
     assert_eq!(execs.iter().map(|exec| exec.errno).collect::<Vec<_>>(), [0, 2, 0]);

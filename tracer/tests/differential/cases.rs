@@ -11,11 +11,25 @@ use std::process;
 
 use nix::libc;
 
+#[cfg(target_arch = "x86_64")]
+use crate::abi;
 use crate::facts;
 use crate::workload::{Call, END, Teller, WORKLOAD, fails, nowhere, own, own_path, pointers};
 
 /// A case: its name, and what its process does.
 type Case = (&'static str, fn(Teller<'_>));
+
+/// Those of other ABIs than the machine's.
+#[cfg(target_arch = "x86_64")]
+const OTHER_ABIS: &[Case] = &[
+    ("execve of 32 bits", |teller| abi::execve(teller, &own_path())),
+    ("ENOENT of execve of 32 bits", |teller| abi::execve(teller, b"/no/such/file")),
+    ("execveat of 32 bits", |teller| abi::execveat(teller, libc::AT_FDCWD, 0)),
+    ("EBADF of execveat of 32 bits", |teller| abi::execveat(teller, 77, libc::AT_EMPTY_PATH)),
+    ("ENOSYS of x32", abi::x32),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const OTHER_ABIS: &[Case] = &[];
 
 /// All of them. Those behind [`NEEDS_ROOT`] need root.
 const CASES: &[Case] = &[
@@ -51,6 +65,13 @@ const CASES: &[Case] = &[
     ("ETXTBSY", busy),
     ("EFAULT of the path", bad_path),
     ("EFAULT of argv", bad_argv),
+    ("EFAULT of argv's end", argv_without_end),
+    ("EFAULT of all of argv", no_argv),
+    ("E2BIG of 1,000 items", |teller| {
+        fail_with(teller, &own_path(), [items(1_000), vec![vec![b'y'; 128 << 10]]].concat());
+    }),
+    ("a path of 4,000 bytes", long_path),
+    ("a question whether it might", question),
     ("EBADF", |teller| failing_at(teller, 77, 0)),
     ("EINVAL", |teller| failing_at(teller, libc::AT_FDCWD, 0x4000_0000)),
 ];
@@ -70,7 +91,7 @@ pub(crate) fn run(said: &Path) {
     // SAFETY: no arguments.
     let root = unsafe { libc::geteuid() } == 0;
     let home = said.parent().expect("the file is in a directory");
-    for (number, (name, case)) in CASES.iter().chain(NEEDS_ROOT.iter().filter(|_| root)).enumerate() {
+    for (number, (name, case)) in CASES.iter().chain(OTHER_ABIS).chain(NEEDS_ROOT.iter().filter(|_| root)).enumerate() {
         let teller = Teller { said, case: name };
         teller.child(|| {
             let directory = home.join(format!("case{number}"));
@@ -314,6 +335,61 @@ fn bad_argv(teller: Teller<'_>) {
     facts.extend(fails().into_iter().map(|(name, value)| (name.to_owned(), value)));
     let argv = [c"first".as_ptr(), nowhere(), std::ptr::null()];
     teller.exec_raw(facts, Some(&path), &argv, &pointers(&env), None);
+}
+
+/// The pointers end with the memory.
+fn argv_without_end(teller: Teller<'_>) {
+    let words = [c"first".as_ptr(), c"second".as_ptr()];
+    let argv = before_a_hole(size_of_val(&words)).cast::<[*const libc::c_char; 2]>();
+    // SAFETY: there is just as much room, aligned because it ends with a page.
+    unsafe { argv.write(words) };
+    fail_raw(teller, argv.cast_const().cast(), facts::strings(&["first", "second"]) + " cut: Unreadable(14)");
+}
+
+fn no_argv(teller: Teller<'_>) {
+    fail_raw(teller, nowhere().cast(), "absent: Unreadable(14)".into());
+}
+
+/// Executes this executable with pointers to arguments that lead nowhere; `shown` is what can be read of them.
+fn fail_raw(teller: Teller<'_>, argv: *const *const libc::c_char, shown: String) {
+    let mut facts = own();
+    let path = CString::new(own_path()).expect("no NUL");
+    let env = [CString::new(format!("{WORKLOAD}={END}")).expect("no NUL")];
+    facts.insert("call".into(), "execve".into());
+    facts.insert("filename".into(), facts::bytes(path.as_bytes()));
+    facts.insert("argv".into(), shown);
+    facts.insert("env".into(), facts::strings(&[env[0].as_bytes()]));
+    facts.extend(fails().into_iter().map(|(name, value)| (name.to_owned(), value)));
+    teller.exec_by(facts, || {
+        // SAFETY: the kernel checks every pointer itself and answers EFAULT.
+        unsafe { libc::syscall(libc::SYS_execve, path.as_ptr(), argv, pointers(&env).as_ptr()) };
+    });
+}
+
+/// Memory of `len` bytes with nothing behind it.
+fn before_a_hole(len: usize) -> *mut u8 {
+    const PAGE: usize = 64 << 10;
+    let rights = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping, of which the second half is taken away again; the result is in the first.
+    unsafe {
+        let map = libc::mmap(std::ptr::null_mut(), 2 * PAGE, rights, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0);
+        assert_ne!(map, libc::MAP_FAILED);
+        assert_eq!(libc::munmap(map.byte_add(PAGE), PAGE), 0);
+        map.byte_add(PAGE - len).cast()
+    }
+}
+
+fn long_path(teller: Teller<'_>) {
+    let own = own_path();
+    let path = [&b"/.".repeat((4_000 - own.len()) / 2), &own[..]].concat();
+    teller.exec(&Call { filename: Some(&path), argv: vec![b"far away".to_vec()], ..Call::default() });
+}
+
+/// AT_EXECVE_CHECK (Linux 6.14): the kernel says whether it would execute this, and does not.
+fn question(teller: Teller<'_>) {
+    let at = Some((libc::AT_FDCWD, 0x10000));
+    let argv = vec![b"might I".to_vec(), b"?".to_vec()];
+    teller.exec(&Call { filename: Some(&own_path()), argv, at, differs: fails(), ..Call::default() });
 }
 
 fn failing_at(teller: Teller<'_>, dirfd: i32, flags: i32) {

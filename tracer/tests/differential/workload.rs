@@ -114,18 +114,26 @@ impl Teller<'_> {
         env: &[*const libc::c_char],
         at: Option<(i32, i32)>,
     ) -> io::Error {
+        let filename = filename.map_or(nowhere(), CStr::as_ptr);
+        self.exec_by(facts, || {
+            // SAFETY: the kernel checks every pointer itself and answers EFAULT; this process has nothing to lose.
+            unsafe {
+                match at {
+                    None => libc::syscall(libc::SYS_execve, filename, argv.as_ptr(), env.as_ptr()),
+                    Some((fd, flags)) => {
+                        libc::syscall(libc::SYS_execveat, fd, filename, argv.as_ptr(), env.as_ptr(), flags)
+                    }
+                }
+            };
+        })
+    }
+
+    /// As [`Teller::exec_raw`], with a system call that leaves its error in errno.
+    pub(crate) fn exec_by(&self, facts: Facts, call: impl FnOnce()) -> io::Error {
         let tgid = facts["tgid"].parse().expect("a number");
         self.say(&Line::Exec(Said { case: self.case.to_owned(), tgid, facts }));
-        let filename = filename.map_or(nowhere(), CStr::as_ptr);
-        // SAFETY: the kernel checks every pointer itself and answers EFAULT; this process has nothing to lose.
-        unsafe {
-            match at {
-                None => libc::syscall(libc::SYS_execve, filename, argv.as_ptr(), env.as_ptr()),
-                Some((fd, flags)) => {
-                    libc::syscall(libc::SYS_execveat, fd, filename, argv.as_ptr(), env.as_ptr(), flags)
-                }
-            }
-        };
+        nix::errno::Errno::clear();
+        call();
         let error = io::Error::last_os_error();
         self.say(&Line::Failed(tgid, error.raw_os_error().unwrap_or(0)));
         error

@@ -46,6 +46,9 @@ impl<'a> Path<'a> {
     pub(super) fn text(&self, inode: u64) -> Field<Text> {
         match self.status {
             0 => {}
+            status if status == wire_status::PATH_ESCAPED.0 => {
+                return Ok(Text { bytes: self.with_mark(b"/".to_vec()), cut: None });
+            }
             status if status == wire_status::PART_TOO_LONG.0 => return Err(Absent::Unreadable(NAME_TOO_LONG)),
             errno => return Err(Absent::Unreadable(errno)),
         }
@@ -66,6 +69,10 @@ impl<'a> Path<'a> {
         if bytes.is_empty() {
             bytes.push(b'/');
         }
+        self.with_mark(bytes)
+    }
+
+    fn with_mark(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         if self.has(wire_path_flags::PATH_UNLINKED) {
             bytes.extend_from_slice(b" (deleted)");
         }

@@ -42,7 +42,7 @@ impl Engine {
     fn returned(&mut self, tgid: u32, entered: Entered, result: i64) {
         // ERESTARTSYS, ERESTARTNOINTR and so on, which no program sees: the call will be made again.
         const RESTARTS: std::ops::RangeInclusive<i64> = -516..=-512;
-        if RESTARTS.contains(&result) || (result == 0 && !entered.called().is_check()) {
+        if RESTARTS.contains(&result) || (result == 0 && !entered.called().call.is_check()) {
             return;
         }
         let errno = i32::try_from(-result).unwrap_or(0);

@@ -35,6 +35,10 @@ pub(super) enum Animal {
     Caged,
     /// The mount of its working directory is detached.
     Adrift,
+    /// Its working directory was moved out of the bind mount that it was reached by.
+    Evicted,
+    /// Its working directory has more levels than are sent.
+    Bottomless,
     /// It has all ids different, and 100 groups. Its exec fails.
     Chameleon,
     /// As that, and its exec succeeds.
@@ -47,7 +51,7 @@ pub(super) enum Animal {
     Nested,
 }
 
-const ANIMALS: [Animal; 13] = [
+const ANIMALS: [Animal; 15] = [
     Animal::Collector,
     Animal::Jumper,
     Animal::Hoarder,
@@ -56,6 +60,8 @@ const ANIMALS: [Animal; 13] = [
     Animal::Homeless,
     Animal::Caged,
     Animal::Adrift,
+    Animal::Evicted,
+    Animal::Bottomless,
     Animal::Chameleon,
     Animal::Disguised,
     Animal::Sociable,
@@ -179,6 +185,22 @@ fn live(animal: Animal, home: &Path) -> Vec<OwnedFd> {
             mkdir("island/beach");
             std::env::set_current_dir("island/beach").expect("just made");
             umount_lazily(&home.join("island"));
+            Vec::new()
+        }
+        Animal::Evicted => {
+            private_mounts();
+            mkdir("flat");
+            fs::create_dir_all("house/inner/room").expect("root may");
+            mount("house/inner", "flat", None, libc::MS_BIND);
+            std::env::set_current_dir("flat/room").expect("just made");
+            fs::rename(home.join("house/inner/room"), home.join("house/room")).expect("renamed");
+            Vec::new()
+        }
+        Animal::Bottomless => {
+            private_mounts();
+            mkdir("tmpfs");
+            mount("tmpfs", "tmpfs", Some("tmpfs"), 0);
+            dive("tmpfs", 2_100, "d");
             Vec::new()
         }
         Animal::Chameleon | Animal::Disguised => {
