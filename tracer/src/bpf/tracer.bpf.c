@@ -294,5 +294,8 @@ int BPF_PROG(tracer_tenter, struct pt_regs *regs, long id)
 SEC("?tp_btf/sys_exit")
 int BPF_PROG(tracer_tleave, struct pt_regs *regs, long ret)
 {
-	return is_exec(call_number(regs)) ? leave_by(ret, false) : 0;
+	__u64 nr = call_number(regs);
+
+	/* The ABI too: the number of a compat execve is munmap's. */
+	return is_exec(nr) && call_of(nr, call_abi(regs, nr)) != CALL_UNKNOWN ? leave_by(ret, false) : 0;
 }
