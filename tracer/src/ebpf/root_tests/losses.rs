@@ -10,7 +10,7 @@ use nix::unistd::{gettid, mkfifo};
 use serial_test::serial;
 
 use super::actor::{self, MISSING};
-use super::{Tier, command, execs, start_with, strings};
+use super::{Tier, command, execs, start_with};
 use crate::ebpf::decode::Decoder;
 use crate::ebpf::load_cases::setup;
 use crate::ebpf::programs::{Programs, Setup};
@@ -193,7 +193,8 @@ fn wherever_the_room_ends_nothing_is_wrong_or_uncounted() {
     let (all, lost) = bench.take(&mut before);
     let [exec] = execs(&all)[..] else { panic!("{all:?}") };
     assert_eq!(lost, Lost::default());
-    assert_eq!(strings(&exec.argv), actor::ARGV.map(|word| String::from_utf8_lossy(word).into_owned()));
+    assert_eq!(exec.filename.as_ref().expect("there").bytes, MISSING.as_bytes());
+    assert_eq!((&exec.argv, &exec.env), (&Err(Absent::Lost), &Err(Absent::Lost)));
     assert_eq!((&exec.cwd, &exec.fds, &exec.credentials), (&Err(Absent::Lost), &Err(Absent::Lost), &Err(Absent::Lost)));
 }
 
