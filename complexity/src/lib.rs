@@ -1,4 +1,4 @@
-//! What BPF programs cost the kernel's verifier: [`measure()`] loads each program alone, and gives a [`Record`] of what the
+//! What BPF programs cost the kernel's verifier: [`measure()`] loads each program, and gives a [`Record`] of what the
 //! kernel said of it.
 //!
 //! The same program costs one kernel five times of what it costs another, and which clang compiled it matters as well.
