@@ -11,12 +11,13 @@ use crate::record::DEFAULT_CASE;
 /// Why an object could not be opened and configured, for a person.
 pub type CaseError = Box<dyn Error + Send + Sync>;
 
-/// Opens an object, configures it as for production, and shows it. Called once or twice for each program.
+/// Opens an object, configures it as for production, and shows it. Called at least once for each configuration.
 type Open<'a> = dyn Fn(&mut dyn FnMut(&mut OpenObject)) -> Result<(), CaseError> + 'a;
 
 /// One program in one configuration of its object.
 pub struct Case<'a> {
-    /// The configuration: `fentry`, `system-wide`.
+    /// The configuration: `fentry`, `system-wide`. Cases with the same name that follow each other are of the same one: what the
+    /// first of them opens may be loaded for all.
     pub name: String,
     /// The program's function.
     pub program: String,

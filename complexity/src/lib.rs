@@ -1,4 +1,4 @@
-//! What BPF programs cost the kernel's verifier: [`measure()`] loads each program alone, and gives a [`Record`] of what the
+//! What BPF programs cost the kernel's verifier: [`measure()`] loads each program, and gives a [`Record`] of what the
 //! kernel said of it.
 //!
 //! The same program costs one kernel five times of what it costs another, and which clang compiled it matters as well.
@@ -38,6 +38,7 @@
 //! A project with a skeleton uses [`Case::skeletons`], and configures the typed skeleton as it does elsewhere.
 
 pub mod record;
+pub mod read;
 pub mod parse;
 pub mod stack;
 pub mod elf;
@@ -52,4 +53,5 @@ pub mod measure;
 pub use self::case::{Case, set_autoload};
 #[cfg(feature = "libbpf")]
 pub use self::measure::measure;
-pub use self::record::{FILE_NAME, ReadError, Record, Report, SCHEMA, Verdict};
+pub use self::read::ReadError;
+pub use self::record::{FILE_NAME, Record, Report, SCHEMA, Verdict};

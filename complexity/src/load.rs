@@ -1,4 +1,4 @@
-//! The only code that calls libbpf below libbpf-rs: [`alone`] loads one program of an open object, and asks the kernel about it.
+//! The only code that calls libbpf below libbpf-rs: [`together`] loads programs of an open object, and asks the kernel about them.
 
 use std::cell::RefCell;
 use std::ffi::{CStr, OsStr, c_char};
@@ -14,7 +14,7 @@ pub(crate) const LOG_INSTRUCTIONS: u32 = 1;
 /// `BPF_LOG_STATS`: numbers only, since 5.2.
 pub(crate) const LOG_STATISTICS: u32 = 4;
 
-/// What came of loading one program.
+/// What came of loading one program, perhaps with others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Loaded {
     /// The number of the error, when the object was not loaded.
@@ -42,38 +42,47 @@ pub(crate) struct Info {
     pub(crate) verified_insns: Option<u32>,
 }
 
-/// Loads `object` with no other program than `program`, and a log of `log_bytes` at `log_level`. `None` when it has no such
-/// program. An object can be loaded once.
-pub(crate) fn alone(object: &mut OpenObject, program: &str, log_level: u32, log_bytes: usize) -> Option<Loaded> {
-    let mut found = None;
+/// Loads `object` with no other programs than `programs`, each with a log of its own of `log_bytes` at `log_level`. For each of
+/// them, `None` when the object does not have it. An object can be loaded once.
+pub(crate) fn together(
+    object: &mut OpenObject,
+    programs: &[&str],
+    log_level: u32,
+    log_bytes: usize,
+) -> Vec<Option<Loaded>> {
+    let mut found = vec![None; programs.len()];
     for mut candidate in object.progs_mut() {
-        let is_it = candidate.name() == OsStr::new(program);
-        candidate.set_autoload(is_it);
-        if is_it {
+        let place = programs.iter().position(|program| candidate.name() == OsStr::new(program));
+        candidate.set_autoload(place.is_some());
+        if let Some(place) = place {
             candidate.set_log_level(log_level);
-            found = Some(candidate.as_libbpf_object());
+            found[place] = Some((candidate.as_libbpf_object(), vec![0_u8; log_bytes]));
         }
     }
-    let program = found?;
-    let mut log = vec![0_u8; log_bytes];
-    // SAFETY: the program belongs to `object`, which is borrowed for the whole of this function. libbpf writes to the
-    // buffer while it loads, below, and an object cannot be loaded a second time, so it never does after the buffer's end.
-    unsafe {
-        libbpf_sys::bpf_program__set_log_buf(program.as_ptr(), log.as_mut_ptr().cast::<c_char>(), log.len() as u64)
-    };
+    for (program, log) in found.iter_mut().flatten() {
+        // SAFETY: the program belongs to `object`, which is borrowed for the whole of this function. libbpf writes to the
+        // buffer while it loads, below, and an object cannot be loaded a second time, so it never does after the buffer's
+        // end. What the buffer's vector holds stays where it is until then.
+        unsafe {
+            libbpf_sys::bpf_program__set_log_buf(program.as_ptr(), log.as_mut_ptr().cast::<c_char>(), log.len() as u64)
+        };
+    }
     let raw = object.as_libbpf_object();
     // SAFETY: the object is open, and borrowed mutably.
     let (result, said) = listen(|| unsafe { libbpf_sys::bpf_object__load(raw.as_ptr()) });
-    let log = CStr::from_bytes_until_nul(&log).map_or_else(|_endless| log.as_slice(), CStr::to_bytes);
-    Some(Loaded {
-        errno: (result < 0).then_some(-result),
-        log: String::from_utf8_lossy(log).into_owned(),
-        said,
-        kind: kind(program),
-        attach: attach(program),
-        insns: insns(program),
-        info: if result < 0 { None } else { info(program) },
-    })
+    let loaded = |(program, log): (NonNull<libbpf_sys::bpf_program>, Vec<u8>)| {
+        let log = CStr::from_bytes_until_nul(&log).map_or_else(|_endless| log.as_slice(), CStr::to_bytes);
+        Loaded {
+            errno: (result < 0).then_some(-result),
+            log: String::from_utf8_lossy(log).into_owned(),
+            said: said.clone(),
+            kind: kind(program),
+            attach: attach(program),
+            insns: insns(program),
+            info: if result < 0 { None } else { info(program) },
+        }
+    };
+    found.into_iter().map(|program| program.map(loaded)).collect()
 }
 
 /// What libbpf calls a value of one of its enumerations, which it gives as text or not at all.

@@ -1,4 +1,4 @@
-//! The binary `bpf-complexity`: loads each program of each object file alone, and prints one JSON [`bpf_complexity::Report`] per
+//! The binary `bpf-complexity`: loads each program of each object file, and prints one JSON [`bpf_complexity::Report`] per
 //! file and line.
 //!
 //! It goes into guests, so it is small and asks for nothing but a kernel.
@@ -13,7 +13,7 @@ use bpf_complexity::{Case, elf};
 const USAGE: &str = "\
 usage: bpf-complexity [--logs DIR] FILE.bpf.o...
 
-Loads each program of each file alone, attaches none, and prints what the kernel's verifier said of it: one line of JSON
+Loads each program of each file, attaches none, and prints what the kernel's verifier said of it: one line of JSON
 per file. Needs root.
 
   --logs DIR   write the verifier's logs there, as OBJECT-PROGRAM.log

@@ -1,5 +1,9 @@
-//! Measuring: [`measure`] loads the program of each case alone, with the verifier's statistics, and one that is refused once more
-//! with the whole log.
+//! Measuring: [`measure`] loads the program of each case with the verifier's statistics, and one that is refused once more with
+//! the whole log.
+//!
+//! To open an object and to relocate it for the kernel's types takes longer than most programs take the verifier, so the programs
+//! of one configuration are loaded together, which costs each of them the same. Where the kernel refuses one it has
+//! nothing to say of the others: each half is then loaded for itself.
 
 use libbpf_rs::OpenObject;
 use sha2::Digest;
@@ -33,12 +37,13 @@ pub fn measure(name: &str, bytes: &[u8], cases: &[Case<'_>]) -> Report {
 /// The same, and shows each record with the verifier's log as soon as it is there.
 #[must_use]
 pub fn measure_with(name: &str, bytes: &[u8], cases: &[Case<'_>], mut show: impl FnMut(&Record, &str)) -> Report {
-    let records = cases.iter().map(|case| {
-        let (record, log) = one(case);
-        show(&record, &log);
-        record
-    });
-    let records = records.collect();
+    let mut records = Vec::new();
+    for configuration in cases.chunk_by(|one, other| one.name == other.name) {
+        several(configuration, &mut |record, log| {
+            show(&record, log);
+            records.push(record);
+        });
+    }
     Report { schema: SCHEMA, kernel: kernel(), object: object(name, bytes), records }
 }
 
@@ -63,30 +68,56 @@ fn kernel() -> Kernel {
     Kernel { release, arch: std::env::consts::ARCH.to_owned(), config_sha: config.map(|config| hex(&config)) }
 }
 
+/// Tells the record and the verifier's log of each of `cases`, which are of one configuration, in their order.
+fn several(cases: &[Case<'_>], tell: &mut dyn FnMut(Record, &str)) {
+    if let [case] = cases {
+        let (record, log) = one(case);
+        return tell(record, &log);
+    }
+    let together = match load(cases, LOG_STATISTICS, STATISTICS_BYTES) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            let why = one_line(error.to_string());
+            return cases.iter().for_each(|case| tell(bare(case, Verdict::Skipped, why.clone()), ""));
+        }
+    };
+    let taken_all: Option<Vec<Loaded>> =
+        together.into_iter().map(|loaded| loaded.filter(|loaded| loaded.errno.is_none())).collect();
+    match taken_all {
+        Some(loaded) => cases.iter().zip(&loaded).for_each(|(case, loaded)| tell(taken(case, loaded), &loaded.log)),
+        None => {
+            let (first, second) = cases.split_at(cases.len() / 2);
+            several(first, tell);
+            several(second, tell);
+        }
+    }
+}
+
+fn bare(case: &Case<'_>, verdict: Verdict, reason: String) -> Record {
+    Record { reason: Some(reason), ..Record::bare(&case.name, &case.program, verdict) }
+}
+
 /// The record of one case, and the verifier's log.
 fn one(case: &Case<'_>) -> (Record, String) {
-    let bare =
-        |verdict, reason: String| Record { reason: Some(reason), ..Record::bare(&case.name, &case.program, verdict) };
-    let loaded = match load(case, LOG_STATISTICS, STATISTICS_BYTES) {
+    let loaded = match load_one(case, LOG_STATISTICS, STATISTICS_BYTES) {
         Ok(loaded) => loaded,
-        Err(error) => return (bare(Verdict::Skipped, one_line(error.to_string())), String::new()),
+        Err(error) => return (bare(case, Verdict::Skipped, one_line(error.to_string())), String::new()),
     };
     let Some(errno) = loaded.errno else {
-        let record = taken(&bare(Verdict::Ok, String::new()), &loaded);
-        return (record, loaded.log);
+        return (taken(case, &loaded), loaded.log);
     };
     let record = Record {
         kind: loaded.kind.clone(),
         attach: loaded.attach.clone(),
         errno: Some(errno),
         insns: Some(loaded.insns.len() as u64),
-        ..bare(Verdict::Skipped, why_not_tried(errno, &loaded))
+        ..bare(case, Verdict::Skipped, why_not_tried(errno, &loaded))
     };
     if !was_refused(errno, &loaded) {
         return (record, loaded.log);
     }
     // The statistics of a refused program are few, and the reason is not among them.
-    let whole = load(case, LOG_STATISTICS | LOG_INSTRUCTIONS, WHOLE_LOG_BYTES).unwrap_or(loaded);
+    let whole = load_one(case, LOG_STATISTICS | LOG_INSTRUCTIONS, WHOLE_LOG_BYTES).unwrap_or(loaded);
     let reason = parse::reason(&whole.log).unwrap_or_else(|| {
         format!("refused before it was verified, with error {errno}: the kernel may not know this type of program")
     });
@@ -96,16 +127,21 @@ fn one(case: &Case<'_>) -> (Record, String) {
     (with_stats(record, &Stats::of(&whole.log)), whole.log)
 }
 
-/// Loads the case's program; an error means that there was nothing to load.
-fn load(case: &Case<'_>, log_level: u32, log_bytes: usize) -> Result<Loaded, CaseError> {
+/// Loads the programs of `cases`, which are of one configuration, together; `None` for one that the object does not have. An error
+/// means that there was nothing to load.
+fn load(cases: &[Case<'_>], log_level: u32, log_bytes: usize) -> Result<Vec<Option<Loaded>>, CaseError> {
+    let Some(first) = cases.first() else { return Ok(Vec::new()) };
+    let programs: Vec<&str> = cases.iter().map(|case| case.program.as_str()).collect();
     let mut loaded = None;
-    let mut work = |object: &mut OpenObject| loaded = Some(load::alone(object, &case.program, log_level, log_bytes));
-    (case.configure)(&mut work)?;
-    match loaded {
-        Some(Some(loaded)) => Ok(loaded),
-        Some(None) => Err(format!("the object has no program `{}`", case.program).into()),
-        None => Err("the case shows no object".into()),
-    }
+    let mut work = |object: &mut OpenObject| loaded = Some(load::together(object, &programs, log_level, log_bytes));
+    (first.configure)(&mut work)?;
+    loaded.ok_or_else(|| "the case shows no object".into())
+}
+
+/// Loads the case's program alone.
+fn load_one(case: &Case<'_>, log_level: u32, log_bytes: usize) -> Result<Loaded, CaseError> {
+    let loaded = load(std::slice::from_ref(case), log_level, log_bytes)?.pop().flatten();
+    loaded.ok_or_else(|| format!("the object has no program `{}`", case.program).into())
 }
 
 /// Whether it is the kernel that refused the program, and not us whom it refused: then the verifier spoke, or at least the
@@ -130,7 +166,7 @@ fn one_line(text: impl AsRef<str>) -> String {
 }
 
 /// The record of a program that was taken.
-fn taken(bare: &Record, loaded: &Loaded) -> Record {
+fn taken(case: &Case<'_>, loaded: &Loaded) -> Record {
     let stats = Stats::of(&loaded.log);
     let info = loaded.info;
     let verified_insns = info.and_then(|info: Info| info.verified_insns).filter(|insns| *insns > 0).map(u64::from);
@@ -143,7 +179,6 @@ fn taken(bare: &Record, loaded: &Loaded) -> Record {
         )
     });
     let record = Record {
-        reason: None,
         kind: loaded.kind.clone(),
         attach: loaded.attach.clone(),
         insns: Some(loaded.insns.len() as u64),
@@ -152,7 +187,7 @@ fn taken(bare: &Record, loaded: &Loaded) -> Record {
         verified_insns,
         map_count: info.map(|info| info.maps),
         warning,
-        ..bare.clone()
+        ..Record::bare(&case.name, &case.program, Verdict::Ok)
     };
     let record = with_stats(record, &stats);
     let stack_max = record.stack_max.or_else(|| stack::deepest(&loaded.insns, record.stack_depths.as_deref()?));

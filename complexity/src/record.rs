@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::read::{self, ReadError};
+
 /// The version of the layout.
 pub const SCHEMA: u32 = 1;
 
@@ -244,55 +246,13 @@ impl Record {
 /// The case of an object that is loaded as it is.
 pub const DEFAULT_CASE: &str = "default";
 
-/// Why a text is not a report.
-#[derive(Debug)]
-pub enum ReadError {
-    /// It is not JSON, or not of this layout: where, and what was expected.
-    Malformed(serde_json::Error),
-    /// It is of another layout.
-    Schema {
-        /// The number that it has.
-        found: u64,
-    },
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(error) => write!(f, "not a report of verifier complexity: {error}"),
-            Self::Schema { found } => write!(
-                f,
-                "a report of another layout: expected schema `{SCHEMA}`, found `{found}`\n  hint: read it with the \
-                 release that wrote it"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Malformed(error) => Some(error),
-            Self::Schema { .. } => None,
-        }
-    }
-}
-
 impl Report {
     /// Reads a report. Keys that this release does not know are skipped.
     ///
     /// # Errors
     /// When the text is none; the error says where and what was expected.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
-        #[derive(Deserialize)]
-        struct Head {
-            schema: u64,
-        }
-        let head: Head = serde_json::from_str(text).map_err(ReadError::Malformed)?;
-        if head.schema != u64::from(SCHEMA) {
-            return Err(ReadError::Schema { found: head.schema });
-        }
-        serde_json::from_str(text).map_err(ReadError::Malformed)
+        read::versioned(text, SCHEMA)
     }
 
     /// The report in one line, with a line feed behind it.

@@ -166,3 +166,28 @@ fn a_case_configures_its_object() {
     ];
     assert_eq!(told, expected);
 }
+
+/// Check that programs that are loaded together cost what each costs alone, whether or not one among them is refused.
+#[test]
+#[ignore = "root: loads BPF programs"]
+#[serial]
+fn programs_cost_the_same_together() {
+    let bytes = compile("several.bpf.c", &[]);
+    let all = Case::plain(&bytes).unwrap();
+    let taken = Case::each("taken", &bytes, |object| {
+        set_autoload(object, "refused", false);
+        Ok(())
+    });
+    for cases in [all, taken.unwrap()] {
+        let timeless = |record: &Record| {
+            let log = record.log_tail.as_deref().unwrap_or_default();
+            let log: String = log.lines().filter(|line| !line.starts_with("verification time")).collect();
+            Record { verification_us: None, log_tail: Some(log), ..record.clone() }
+        };
+        let together = measure("several", &bytes, &cases).records;
+        let alone = cases.iter().flat_map(|case| measure("several", &bytes, std::slice::from_ref(case)).records);
+        let alone: Vec<Record> = alone.map(|record| timeless(&record)).collect();
+        assert!(alone.iter().any(|record| record.verdict == Verdict::Ok), "{alone:#?}");
+        assert_eq!(together.iter().map(timeless).collect::<Vec<_>>(), alone);
+    }
+}

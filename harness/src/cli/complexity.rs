@@ -10,6 +10,7 @@ use super::screen;
 use crate::complexity::budget::{self, Budget, Verification};
 use crate::complexity::diff::{Diff, Thresholds};
 use crate::complexity::{self, Export, Problem, Table, render};
+use crate::matrix::{Filter, Plan};
 use crate::project::Project;
 use crate::report;
 use crate::run::outcome::RunOutcome;
@@ -114,8 +115,10 @@ fn verify(project: &Project, table: &Table) -> Result<Verification, Failure> {
 
 fn bless(project: &Project, table: &Table) -> Result<(), Failure> {
     let (text, old) = budget_of(project)?.unwrap_or_default();
-    let kernels: Vec<String> = project.spec.kernels.iter().map(|kernel| kernel.name.clone()).collect();
-    let blessed = budget::blessed(&text, &old, table, &kernels);
+    let plan = Plan::expand(&project.spec, &Filter::default())?;
+    let cells: Vec<String> =
+        plan.cells().iter().filter(|cell| cell.not_run.is_none()).map(|cell| cell.id.clone()).collect();
+    let blessed = budget::blessed(&text, &old, table, &cells);
     let path = budget_path(project);
     report::replace_file(&path, |file| file.write_all(blessed.as_bytes()))
         .map_err(|error| Failure::Broken(format!("cannot write `{}`: {error}", path.display())))?;

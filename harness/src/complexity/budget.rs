@@ -6,6 +6,7 @@
 //!   tracer/tracer_exec:
 //!     "5.10 6.1": {insns: 3900, stack: 224}
 //!     "6.12 6.16": {insns: 18300, stack: 224}
+//!     "*/{6.12,6.16}/llvm19": {insns: 24000, stack: 288}
 //!     "riscv64/6.12/*": {insns: 21000, stack: 224, reason: its calling convention spills more}
 //!   tracer/fentry/*:
 //!     "5.10": {verdict: rejected, reason: no direct calls}
@@ -13,6 +14,7 @@
 //!
 //! The key of a program is a glob of `object/case/program`; the first that matches counts. Below it, a key is globs with
 //! spaces between them: of kernels' names, or with a `/` of cells' ids, which then go before. The first that matches counts.
+//! A blessing writes a kernel's name alone only where all of its cells were measured and cost about the same, and cells otherwise.
 
 mod bless;
 mod check;

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bpf_complexity::{ReadError, Record};
+use bpf_complexity::Record;
+use bpf_complexity::read::{self, ReadError};
 use serde::{Deserialize, Serialize};
 
 use super::table::{ArchTable, Program, ProgramId, Table};
@@ -53,15 +54,7 @@ impl Export {
     /// # Errors
     /// When the text is something else.
     pub fn parse(text: &str) -> Result<Self, ReadError> {
-        #[derive(Deserialize)]
-        struct Head {
-            schema: u64,
-        }
-        let head: Head = serde_json::from_str(text).map_err(ReadError::Malformed)?;
-        if head.schema != u64::from(SCHEMA) {
-            return Err(ReadError::Schema { found: head.schema });
-        }
-        serde_json::from_str(text).map_err(ReadError::Malformed)
+        read::versioned(text, SCHEMA)
     }
 
     /// The table that it was made from.

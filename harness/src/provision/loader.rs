@@ -36,7 +36,7 @@ const LOADER: &str = "bpf-complexity";
 const DEADLINE: Duration = Duration::from_secs(1800);
 
 /// The loader's sources, and the lock that says which releases of its dependencies are meant.
-const SOURCES: [(&str, &str); 11] = [
+const SOURCES: [(&str, &str); 12] = [
     ("Cargo.lock", include_str!("../../../Cargo.lock")),
     ("complexity/Cargo.toml", include_str!("../../../complexity/Cargo.toml")),
     ("complexity/src/case.rs", include_str!("../../../complexity/src/case.rs")),
@@ -46,6 +46,7 @@ const SOURCES: [(&str, &str); 11] = [
     ("complexity/src/main.rs", include_str!("../../../complexity/src/main.rs")),
     ("complexity/src/measure.rs", include_str!("../../../complexity/src/measure.rs")),
     ("complexity/src/parse.rs", include_str!("../../../complexity/src/parse.rs")),
+    ("complexity/src/read.rs", include_str!("../../../complexity/src/read.rs")),
     ("complexity/src/record.rs", include_str!("../../../complexity/src/record.rs")),
     ("complexity/src/stack.rs", include_str!("../../../complexity/src/stack.rs")),
 ];

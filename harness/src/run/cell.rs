@@ -8,7 +8,7 @@ use super::event::Event;
 use super::execute::{self, Listed, Listing};
 use super::guest::Guest;
 use super::loads;
-use super::outcome::{Loss, PhaseName, TestRecord, TestResult, Verdict};
+use super::outcome::{Loss, PhaseName, TestRecord, Verdict};
 use crate::matrix::Job;
 use crate::provision::Bundle;
 
@@ -95,14 +95,6 @@ async fn run_tests(
 
 /// The record of a test that has not run yet.
 fn waiting(context: &Context, cell: &str, test: &Listed) -> TestRecord {
-    TestRecord {
-        binary: test.executable.name.clone(),
-        name: test.name.clone(),
-        result: TestResult::NotRun,
-        seconds: 0.0,
-        message: None,
-        expected_failure: context.tests.expectations.reason(cell, &test.name).map(ToOwned::to_owned),
-        log: None,
-        artifacts: Vec::new(),
-    }
+    let expected_failure = context.tests.expectations.reason(cell, &test.name).map(ToOwned::to_owned);
+    TestRecord { expected_failure, ..TestRecord::waiting(&test.executable.name, &test.name) }
 }

@@ -47,7 +47,8 @@ pub(super) async fn pass(context: &Context, job: &Job, guest: &mut Guest, due: &
     for (place, test) in due.tests.iter().enumerate() {
         let (total, name) = (due.tests.len(), test.name.clone());
         record.event(&Event::TestStarted { job: job.id.clone(), test: name, done: place, total });
-        let ran = execute::run(guest, bundle, test, waiting(test), &context.tests, &logs).await;
+        let waiting = TestRecord::waiting(&test.executable.name, &test.name);
+        let ran = execute::run(guest, bundle, test, waiting, &context.tests, &logs).await;
         let in_cell = |file: &String| context.directory.relative_to_cell(cell, &logs.join(file));
         coverage.artifacts.extend(ran.record.artifacts.iter().map(in_cell));
         if let Some(warning) = ran.warning {
@@ -70,19 +71,6 @@ pub(super) async fn pass(context: &Context, job: &Job, guest: &mut Guest, due: &
     record.coverage(cell, coverage);
     record.phase(cell, PhaseName::Coverage, started.elapsed().as_secs_f64());
     survived
-}
-
-fn waiting(test: &Listed) -> TestRecord {
-    TestRecord {
-        binary: test.executable.name.clone(),
-        name: test.name.clone(),
-        result: TestResult::NotRun,
-        seconds: 0.0,
-        message: None,
-        expected_failure: None,
-        log: None,
-        artifacts: Vec::new(),
-    }
 }
 
 /// Keeps what is needed to read the coverage of `bundle` in the directory `into`, as links where that is possible. What is

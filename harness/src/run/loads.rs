@@ -64,16 +64,7 @@ pub(super) async fn run(
 
 /// The record of an object that was not loaded yet.
 fn waiting(loader: &TestExecutable, object: &LoadObject) -> TestRecord {
-    TestRecord {
-        binary: loader.name.clone(),
-        name: object.name.clone(),
-        result: TestResult::NotRun,
-        seconds: 0.0,
-        message: None,
-        expected_failure: None,
-        log: None,
-        artifacts: Vec::new(),
-    }
+    TestRecord::waiting(&loader.name, &object.name)
 }
 
 /// What the loader's output amounts to: a program that is refused fails. What it says is kept in `directory`.

@@ -63,6 +63,21 @@ pub struct TestRecord {
 }
 
 impl TestRecord {
+    /// Of a test that has not run yet.
+    #[must_use]
+    pub fn waiting(binary: &str, name: &str) -> Self {
+        Self {
+            binary: binary.to_owned(),
+            name: name.to_owned(),
+            result: TestResult::NotRun,
+            seconds: 0.0,
+            message: None,
+            expected_failure: None,
+            log: None,
+            artifacts: Vec::new(),
+        }
+    }
+
     /// What this execution amounts to.
     #[must_use]
     pub fn verdict(&self) -> Verdict {

@@ -1,13 +1,15 @@
 //! Makes a budget out of a table: [`entries`] gives each program ceilings a little above what it costs now.
 
-use std::collections::BTreeSet;
-
 use bpf_complexity::record::STACK_LIMIT_BYTES;
 use bpf_complexity::{Record, Verdict};
 
+use self::lines::{Place, Value, is_close};
 use super::check::kernel_of;
 use super::{Budget, Ceiling, Entry, Line};
 use crate::complexity::table::Table;
+
+mod key;
+mod lines;
 
 /// A program with its lines, to be written.
 pub(super) type NewEntry = (String, Vec<NewLine>);
@@ -28,9 +30,9 @@ struct Sample<'a> {
     record: &'a Record,
 }
 
-/// The entries of a new budget: what `table` knows is measured anew, what it does not know stays as it is in `old`. `kernels`
-/// are the matrix's, in its order.
-pub(super) fn entries(old: &Budget, table: &Table, kernels: &[String]) -> Vec<NewEntry> {
+/// The entries of a new budget: what `table` knows is measured anew, what it does not know stays as it is in `old`. `cells` are
+/// the ids of those that the matrix can run, in its order.
+pub(super) fn entries(old: &Budget, table: &Table, cells: &[String]) -> Vec<NewEntry> {
     let samples = table.entries().map(|entry| {
         let (program, cell) = (entry.id.to_string(), entry.cell());
         Sample { program, cell, record: entry.record }
@@ -47,152 +49,127 @@ pub(super) fn entries(old: &Budget, table: &Table, kernels: &[String]) -> Vec<Ne
     let entry = |key: String| {
         let before = old.entries.iter().find(|entry| entry.key == key);
         let own: Vec<&Sample<'_>> = samples.iter().filter(|sample| key_of(&sample.program) == key).collect();
-        let lines = Lines { before, samples: own, table, kernels }.all();
+        let lines = Program { before, samples: own, table, cells }.lines();
         (key, lines)
     };
     keys.into_iter().map(entry).filter(|(_, lines)| !lines.is_empty()).collect()
 }
 
-/// What the lines of one program are made from.
-struct Lines<'a> {
+/// What the lines of one program, or of those that one glob names, are made from.
+struct Program<'a> {
     before: Option<&'a Entry>,
     samples: Vec<&'a Sample<'a>>,
     table: &'a Table,
-    kernels: &'a [String],
+    cells: &'a [String],
 }
 
-impl<'a> Lines<'a> {
-    fn all(&self) -> Vec<NewLine> {
-        let mut apart = Vec::new();
-        let (kept, left) = self.by_hand(&mut apart);
-        let of_kernels = self.of_kernels(&left, &mut apart);
-        let known: BTreeSet<&str> = kept.iter().map(|line| line.key.as_str()).collect();
-        let exceptions = self.exceptions(&apart).into_iter().filter(|line| !known.contains(line.key.as_str()));
-        of_kernels.into_iter().chain(exceptions).chain(kept.clone()).collect()
+impl<'a> Program<'a> {
+    fn lines(&self) -> Vec<NewLine> {
+        let kept = self.by_hand();
+        let places: Vec<(String, Place)> = self.all_cells().into_iter().map(|cell| self.place(cell, &kept)).collect();
+        lines::lines(&places).into_iter().chain(kept).collect()
     }
 
     fn old(&self) -> &'a [Line] {
         self.before.map_or(&[], |entry| &entry.lines)
     }
 
-    fn was_run(&self, matches: impl Fn(&str) -> bool) -> bool {
-        self.table.cells.iter().any(|cell| matches(cell))
+    /// The line of before that counts in this cell.
+    fn old_line(&self, cell: &str) -> Option<&'a Line> {
+        self.before.and_then(|entry| entry.line(cell, kernel_of(cell)))
     }
 
-    /// Lines of cells, and of kernels by a glob, are a person's: they stay, with new numbers. Besides, what they leave.
-    fn by_hand(&self, apart: &mut Vec<&'a Sample<'a>>) -> (Vec<NewLine>, Vec<&'a Sample<'a>>) {
-        let (mut kept, mut left) = (Vec::new(), self.samples.clone());
-        for line in self.old().iter().filter(|line| !is_plain(&line.key)) {
-            let is_meant = |sample: &&Sample<'_>| {
-                let chosen = self.before.and_then(|entry| entry.line(&sample.cell, kernel_of(&sample.cell)));
-                chosen.is_some_and(|chosen| std::ptr::eq(chosen, line))
-            };
-            let (own, others): (Vec<_>, Vec<_>) = left.into_iter().partition(is_meant);
-            left = others;
+    fn samples_of(&self, is_meant: impl Fn(&str) -> bool) -> Vec<&'a Record> {
+        self.samples.iter().filter(|sample| is_meant(&sample.cell)).map(|sample| sample.record).collect()
+    }
+
+    /// Lines that [`lines`] would not write, those with other globs and ceilings with a reason, are a person's: they stay, with
+    /// new numbers.
+    fn by_hand(&self) -> Vec<NewLine> {
+        let kept = self.old().iter().filter(|line| is_by_hand(line)).filter_map(|line| {
+            let is_meant = |cell: &str| self.old_line(cell).is_some_and(|chosen| std::ptr::eq(chosen, line));
             let Line { key, ceiling, reason, .. } = line;
-            match judge(&own, apart) {
-                Some((Ceiling::Known(verdict), why)) => {
-                    let ceiling = Ceiling::Known(verdict);
-                    kept.push(NewLine { key: key.clone(), ceiling, reason: reason.clone().or(why) });
-                }
+            let (ceiling, reason) = match judge(&self.samples_of(is_meant)) {
+                Some((Ceiling::Known(verdict), why)) => (Ceiling::Known(verdict), reason.clone().or(why)),
                 // What is known to be refused and loads all the same needs no line of its own any more.
-                Some(_) if matches!(ceiling, Ceiling::Known(_)) => left.extend(own),
-                Some((ceiling, _)) => kept.push(NewLine { key: key.clone(), ceiling, reason: reason.clone() }),
-                None if self.was_run(|cell| line.matches(cell, kernel_of(cell))) => {}
-                None => kept.push(NewLine { key: key.clone(), ceiling: ceiling.clone(), reason: reason.clone() }),
-            }
-        }
-        (kept, left)
-    }
-
-    /// A line for each row of kernels that cost about the same.
-    fn of_kernels(&self, samples: &[&'a Sample<'a>], apart: &mut Vec<&'a Sample<'a>>) -> Vec<NewLine> {
-        let mut groups: Vec<Group> = Vec::new();
-        for kernel in self.all_kernels() {
-            let own: Vec<_> = samples.iter().copied().filter(|sample| kernel_of(&sample.cell) == kernel).collect();
-            let names_it = |line: &&Line| is_plain(&line.key) && line.key.split_whitespace().any(|part| part == kernel);
-            let before = self.old().iter().find(names_it);
-            let group = match (judge(&own, apart), before) {
-                (Some((ceiling, why)), before) => {
-                    // What was said of a refusal says nothing of a ceiling, nor the other way round.
-                    let same_kind = |line: &&Line| {
-                        matches!(line.ceiling, Ceiling::Known(_)) == matches!(ceiling, Ceiling::Known(_))
-                    };
-                    let reason = before.filter(same_kind).and_then(|line| line.reason.clone()).or(why);
-                    Group { kernels: vec![kernel], measured: true, ceiling, reason }
-                }
-                (None, Some(line)) if !self.was_run(|cell| kernel_of(cell) == kernel) => {
-                    let Line { ceiling, reason, .. } = line.clone();
-                    Group { kernels: vec![kernel], measured: false, ceiling, reason }
-                }
-                (None, _) => continue,
+                Some(_) if matches!(ceiling, Ceiling::Known(_)) => return None,
+                Some((ceiling, _)) => (ceiling, reason.clone()),
+                None if self.table.cells.iter().any(|cell| line.matches(cell, kernel_of(cell))) => return None,
+                None => (ceiling.clone(), reason.clone()),
             };
-            match groups.last_mut().and_then(|last| Some((last.joined(&group)?, last))) {
-                Some((joined, last)) => *last = joined,
-                None => groups.push(group),
-            }
-        }
-        groups.into_iter().map(Group::into_line).collect()
+            Some(NewLine { key: key.clone(), ceiling, reason })
+        });
+        kept.collect()
     }
 
-    /// The matrix's kernels, then those that only the old lines name.
-    fn all_kernels(&self) -> Vec<String> {
-        let named = self.old().iter().filter(|line| is_plain(&line.key)).flat_map(|line| line.key.split_whitespace());
-        let mut kernels = self.kernels.to_vec();
-        for kernel in named.chain(self.samples.iter().map(|sample| kernel_of(&sample.cell))) {
-            if !kernels.iter().any(|other| other == kernel) {
-                kernels.push(kernel.to_owned());
+    /// The matrix's cells, those of the table, and for kernels that only older lines name every architecture with every LLVM.
+    fn all_cells(&self) -> Vec<String> {
+        let mut cells = self.cells.to_vec();
+        cells.extend(self.table.cells.iter().filter(|cell| !self.cells.contains(cell)).cloned());
+        let written = self.old().iter().filter(|line| !is_by_hand(line));
+        let named = written
+            .flat_map(|line| key::kernels(&line.key))
+            .filter(|kernel| cells.iter().all(|cell| kernel_of(cell) != *kernel));
+        let mut others = Vec::new();
+        for kernel in named {
+            for cell in &cells {
+                let (home, llvm) = cell.rsplit_once('/').unwrap_or_default();
+                let arch = home.split('/').next().unwrap_or_default();
+                let other = format!("{arch}/{kernel}/{llvm}");
+                if !others.contains(&other) {
+                    others.push(other);
+                }
             }
         }
-        kernels
+        cells.extend(others);
+        cells
     }
 
-    /// Lines for cells whose kernel takes the program elsewhere, and not there: one for each verdict and reason.
-    fn exceptions(&self, apart: &[&Sample<'_>]) -> Vec<NewLine> {
-        let mut lines: Vec<(Verdict, String, BTreeSet<String>)> = Vec::new();
-        for sample in apart {
-            let (home, llvm) = sample.cell.rsplit_once('/').unwrap_or((&sample.cell, "*"));
-            let here = |other: &&&Sample<'_>| other.cell.rsplit_once('/').is_some_and(|(other, _)| other == home);
-            let every = self.samples.iter().filter(here).count() == apart.iter().filter(here).count();
-            let key = format!("{home}/{}", if every { "*" } else { llvm });
-            let (verdict, reason) = (sample.record.verdict, why(sample.record));
-            match lines.iter_mut().find(|(other, because, _)| (*other, because.as_str()) == (verdict, reason.as_str()))
-            {
-                Some((_, _, keys)) => _ = keys.insert(key),
-                None => lines.push((verdict, reason, BTreeSet::from([key]))),
+    /// What is to be expected in a cell, beside the lines that are `kept`.
+    fn place(&self, cell: String, kept: &[NewLine]) -> (String, Place) {
+        let line = self.old_line(&cell);
+        let now = judge(&self.samples_of(|other| other == cell));
+        let by_hand = line.filter(|line| is_by_hand(line));
+        let place = match (by_hand.and_then(|line| kept.iter().find(|kept| kept.key == line.key)), now) {
+            (Some(kept), Some((ceiling, why))) if !is_same_kind(&kept.ceiling, &ceiling) => {
+                Place::Value(Value { is_exception: true, ..Value::measured(ceiling, why) })
             }
-        }
-        let line = |(verdict, reason, keys): (Verdict, String, BTreeSet<String>)| NewLine {
-            key: keys.into_iter().collect::<Vec<_>>().join(" "),
-            ceiling: Ceiling::Known(verdict),
-            reason: Some(reason),
+            (Some(kept), _) if kept.key.contains('/') => Place::ByHand,
+            (Some(_), _) => Place::Nothing,
+            (None, Some((ceiling, why))) => Place::Value(Value::measured(ceiling, why).over(line)),
+            (None, None) if self.table.cells.contains(&cell) => Place::Nothing,
+            (None, None) => line.map_or(Place::Nothing, |line| Place::Value(Value::kept(line))),
         };
-        lines.into_iter().map(line).collect()
+        (cell, place)
     }
 }
 
-/// Whether a key names kernels, and nothing else.
-fn is_plain(key: &str) -> bool {
-    !key.contains(['/', '*', '?', '[', '{'])
+fn is_by_hand(line: &Line) -> bool {
+    let has_own_reason = matches!(line.ceiling, Ceiling::Loads { .. }) && line.reason.is_some();
+    has_own_reason || !key::is_written(&line.key)
 }
 
 fn why(record: &Record) -> String {
     record.reason.clone().unwrap_or_else(|| "no reason was given".into())
 }
 
-/// What is to be expected of these; those that are not taken, where others are, are put `apart`.
-fn judge<'a>(samples: &[&'a Sample<'a>], apart: &mut Vec<&'a Sample<'a>>) -> Option<(Ceiling, Option<String>)> {
-    let is_taken = |sample: &&&Sample<'_>| sample.record.verdict == Verdict::Ok;
-    if let Some(first) = samples.first()
-        && !samples.iter().any(|sample| is_taken(&sample))
-    {
-        let verdict = first.record.verdict;
-        apart.extend(samples.iter().filter(|sample| sample.record.verdict != verdict));
-        return Some((Ceiling::Known(verdict), Some(why(first.record))));
+fn is_same_kind(one: &Ceiling, other: &Ceiling) -> bool {
+    match (one, other) {
+        (Ceiling::Known(one), Ceiling::Known(other)) => one == other,
+        (Ceiling::Loads { .. }, Ceiling::Loads { .. }) => true,
+        _ => false,
     }
-    apart.extend(samples.iter().filter(|sample| !is_taken(sample)));
-    let taken = || samples.iter().filter(is_taken).map(|sample| sample.record);
-    let insns = taken().filter_map(Record::processed).max()?;
+}
+
+/// What is to be expected of these together: that the dearest of those that are taken is.
+fn judge(records: &[&Record]) -> Option<(Ceiling, Option<String>)> {
+    let taken = || records.iter().filter(|record| record.verdict == Verdict::Ok);
+    if let Some(first) = records.first()
+        && taken().next().is_none()
+    {
+        return Some((Ceiling::Known(first.verdict), Some(why(first))));
+    }
+    let insns = taken().filter_map(|record| record.processed()).max()?;
     let stack = taken().filter_map(|record| record.stack_max).max();
     Some((Ceiling::Loads { insns: room_for_insns(insns), stack: stack.map(room_for_stack) }, None))
 }
@@ -207,38 +184,31 @@ fn room_for_stack(stack: u32) -> u32 {
     stack.next_multiple_of(32).min(STACK_LIMIT_BYTES)
 }
 
-/// Kernels, one after another in the matrix, that share a line.
-#[derive(Clone, Debug)]
-struct Group {
-    kernels: Vec<String>,
-    /// Whether all of it was measured now; only then may a ceiling move.
-    measured: bool,
-    ceiling: Ceiling,
-    reason: Option<String>,
-}
-
-impl Group {
-    /// Both as one, when their ceilings are as good as the same.
-    fn joined(&self, other: &Self) -> Option<Self> {
-        let ceiling = match (&self.ceiling, &other.ceiling) {
-            (one, another) if one == another => one.clone(),
-            (&Ceiling::Loads { insns: a, stack: x }, &Ceiling::Loads { insns: b, stack: y })
-                if self.measured && other.measured && x.is_some() == y.is_some() =>
-            {
-                let close = (a.abs_diff(b) <= 200 || 10 * a.min(b) >= 9 * a.max(b))
-                    && x.unwrap_or_default().abs_diff(y.unwrap_or_default()) <= 32;
-                close.then_some(Ceiling::Loads { insns: a.max(b), stack: x.max(y) })?
-            }
-            _ => return None,
-        };
-        if self.reason != other.reason {
-            return None;
-        }
-        let kernels = self.kernels.iter().chain(&other.kernels).cloned().collect();
-        Some(Self { kernels, measured: self.measured && other.measured, ceiling, reason: self.reason.clone() })
+impl Value {
+    /// Of a cell that was measured now.
+    fn measured(ceiling: Ceiling, reason: Option<String>) -> Self {
+        Self { measured: Some(ceiling.clone()), ceiling, reason, is_exception: false }
     }
 
-    fn into_line(self) -> NewLine {
-        NewLine { key: self.kernels.join(" "), ceiling: self.ceiling, reason: self.reason }
+    /// Of a cell that was not: as it is written.
+    fn kept(line: &Line) -> Self {
+        let Line { ceiling, reason, .. } = line.clone();
+        Self { measured: None, ceiling, reason, is_exception: false }
+    }
+
+    /// The same where there is a line of before: its reason stays, and its ceiling when it still is high enough and not much
+    /// too high.
+    fn over(mut self, line: Option<&Line>) -> Self {
+        let Some(line) = line.filter(|line| is_same_kind(&line.ceiling, &self.ceiling)) else { return self };
+        self.reason = line.reason.clone().or(self.reason);
+        if let (Ceiling::Loads { insns, stack }, &Ceiling::Loads { insns: old, stack: old_stack }) =
+            (&self.ceiling, &line.ceiling)
+            && *insns <= old
+            && *stack <= old_stack
+            && is_close(&self.ceiling, &line.ceiling)
+        {
+            self.ceiling = line.ceiling.clone();
+        }
+        self
     }
 }

@@ -15,17 +15,18 @@ const HEADER: &str = "\
 # Of the kernels' own limits (1,000,000 instructions processed, 512 bytes of stack, 64 maps), no program may take more.
 limits: {insns_percent: 20, stack_percent: 90, maps_percent: 90}
 
-# object/case/program (without the case when the object is loaded as it is), then kernels, or cells as `riscv64/6.12/*`.
+# object/case/program (without the case when the object is loaded as it is), then kernels, or cells as `riscv64/6.12/*`
+# and `*/{5.10,6.1}/llvm{19,21}`, which go before.
 ";
 
-/// The text of a budget that `table` keeps, made from the text and content of the one of before. `kernels` are the matrix's, in
-/// its order.
+/// The text of a budget that `table` keeps, made from the text and content of the one of before. `cells` are the ids of those
+/// that the matrix can run, in its order.
 #[must_use]
-pub fn blessed(text: &str, old: &Budget, table: &Table, kernels: &[String]) -> String {
+pub fn blessed(text: &str, old: &Budget, table: &Table, cells: &[String]) -> String {
     let remarks = Remarks::of(text);
     let mut out = if remarks.head.trim().is_empty() { HEADER.to_owned() } else { remarks.head.clone() };
     out += "programs:\n";
-    for entry in bless::entries(old, table, kernels) {
+    for entry in bless::entries(old, table, cells) {
         write_entry(&entry, &remarks, &mut out);
     }
     out + &remarks.foot

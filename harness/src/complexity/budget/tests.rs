@@ -1,6 +1,7 @@
-use super::super::fixture::{ok, refused, table};
+use super::super::fixture::{ok, refused, run, table};
 use super::*;
-use crate::complexity::Record;
+use crate::complexity::{Record, Table};
+use crate::run::outcome::RunOutcome;
 
 fn parse(text: &str) -> Budget {
     Budget::parse(Path::new("budget.yaml"), text).unwrap()
@@ -10,6 +11,22 @@ fn parse(text: &str) -> Budget {
 fn findings(text: &str, cells: &[(&str, Vec<Record>)]) -> Vec<String> {
     let found = parse(text).verify(&table(cells)).findings;
     found.iter().map(|found| format!("{} {}: {}", found.program, found.cell, found.breach)).collect()
+}
+
+/// The cells of a matrix that has these alone.
+fn ids(cells: &[(&str, Vec<Record>)]) -> Vec<String> {
+    cells.iter().map(|(id, _)| (*id).to_owned()).collect()
+}
+
+/// The programs of a first budget of these cells, in a matrix that has them and `others`.
+fn programs(cells: &[(&str, Vec<Record>)], others: &[&str]) -> String {
+    let matrix: Vec<String> = ids(cells).into_iter().chain(others.iter().map(|id| (*id).to_owned())).collect();
+    let text = blessed("", &Budget::default(), &table(cells), &matrix);
+    let verification = parse(&text).verify(&table(cells));
+    assert!(verification.findings.is_empty() && verification.uncovered.is_empty(), "{verification:?}");
+    let again = blessed(&text, &parse(&text), &table(cells), &matrix);
+    assert_eq!(again, text, "a second blessing changes nothing");
+    text.split_once("programs:\n").unwrap().1.to_owned()
 }
 
 const X: &str = "x86_64/6.12/llvm22";
@@ -102,8 +119,8 @@ fn a_first_blessing_writes_a_budget_that_holds() {
         ("riscv64/6.12/llvm22", vec![refused("a", "big"), ok("b", 120)]),
     ];
     let table = table(&cells);
-    let kernels = ["5.10", "6.1", "6.12"].map(String::from);
-    let text = blessed("", &Budget::default(), &table, &kernels);
+    let ids = ids(&cells);
+    let text = blessed("", &Budget::default(), &table, &ids);
     let programs = text.split_once("programs:\n").unwrap().1;
     let expected = r#"  demo/a:
     "5.10": {verdict: rejected, reason: "no \"loop\""}
@@ -117,7 +134,92 @@ fn a_first_blessing_writes_a_budget_that_holds() {
     let budget = parse(&text);
     let verification = budget.verify(&table);
     assert!(verification.findings.is_empty() && verification.uncovered.is_empty(), "{verification:?}");
-    assert_eq!(blessed(&text, &budget, &table, &kernels), text, "a second blessing changes nothing");
+    assert_eq!(blessed(&text, &budget, &table, &ids), text, "a second blessing changes nothing");
+}
+
+/// Check that architectures and LLVM releases have ceilings of their own where they differ by more than the room, and that
+/// nothing is said of cells that did not run: they may cost more.
+#[test]
+fn ceilings_are_apart_where_costs_are() {
+    let costs = |arch: &str, llvm: u32| match (arch, llvm) {
+        ("riscv64", _) => 20_000,
+        (_, 19) => 15_000,
+        _ => 10_000,
+    };
+    let mut all = Vec::new();
+    for arch in ["x86_64", "aarch64", "riscv64"] {
+        for kernel in ["5.10", "6.1", "7.2"] {
+            for llvm in [22, 21, 19] {
+                all.push((format!("{arch}/{kernel}/llvm{llvm}"), vec![ok("a", costs(arch, llvm))]));
+            }
+        }
+    }
+    all.retain(|(id, _)| !id.starts_with("riscv64/5.10"));
+    let cells: Vec<(&str, Vec<Record>)> = all.iter().map(|(id, records)| (id.as_str(), records.clone())).collect();
+    let expected = r#"  demo/a:
+    "5.10 6.1 7.2": {insns: 11000, stack: 128}
+    "*/5.10/llvm19": {insns: 16500, stack: 128}
+    "{x86_64,aarch64}/{6.1,7.2}/llvm19": {insns: 16500, stack: 128}
+    "riscv64/{6.1,7.2}/*": {insns: 22000, stack: 128}
+"#;
+    assert_eq!(programs(&cells, &[]), expected);
+    let of_x86: Vec<_> =
+        cells.iter().filter(|(id, _)| id.starts_with("x86_64") && !id.ends_with("21")).cloned().collect();
+    let others: Vec<&str> =
+        cells.iter().map(|(id, _)| *id).filter(|id| !of_x86.iter().any(|(own, _)| own == id)).collect();
+    let expected = r#"  demo/a:
+    "x86_64/{5.10,6.1,7.2}/llvm22": {insns: 11000, stack: 128}
+    "x86_64/{5.10,6.1,7.2}/llvm19": {insns: 16500, stack: 128}
+"#;
+    assert_eq!(programs(&of_x86, &others), expected);
+}
+
+/// Check that a blessing after another one, of a part of the matrix or of costs that hardly moved, changes next to nothing.
+#[test]
+fn later_blessings_change_little() {
+    let matrix = [X, R, "x86_64/7.2/llvm22", "riscv64/7.2/llvm22"];
+    let at = |costs: [u64; 4]| -> Vec<(&str, Vec<Record>)> {
+        matrix.iter().zip(costs).map(|(id, insns)| (*id, vec![ok("a", insns)])).collect()
+    };
+    let cells = at([10_000, 10_400, 10_000, 10_000]);
+    let line = |insns: u64| format!("  demo/a:\n    \"6.12 7.2\": {{insns: {insns}, stack: 128}}\n");
+    assert_eq!(programs(&cells, &[]), line(11_500));
+    let text = blessed("", &Budget::default(), &table(&cells), &ids(&cells));
+    let again = |cells: &[(&str, Vec<Record>)]| blessed(&text, &parse(&text), &table(cells), &matrix.map(String::from));
+    assert_eq!(again(&at([9_800, 10_300, 10_100, 9_600])), text);
+    assert_eq!(again(&at([9_800, 9_800, 9_800, 9_800])[..1]), text, "one cell alone");
+    let dear = again(&at([10_000, 20_000, 10_000, 20_000]));
+    let expected = format!("{}    \"riscv64/{{6.12,7.2}}/*\": {{insns: 22000, stack: 128}}\n", line(11_500));
+    assert!(dear.ends_with(&expected), "{dear}");
+}
+
+/// Check that small steps from kernel to kernel do not lead to a ceiling far above what the first one costs.
+#[test]
+fn a_row_of_small_steps_is_no_line() {
+    let ids: Vec<String> = (0..8).map(|kernel| format!("x86_64/6.{kernel}/llvm22")).collect();
+    let cost = |place: usize| 10_000 + 600 * place as u64;
+    let cells: Vec<_> = ids.iter().enumerate().map(|(place, id)| (id.as_str(), vec![ok("a", cost(place))])).collect();
+    let expected = r#"  demo/a:
+    "6.0 6.1": {insns: 11700, stack: 128}
+    "6.2 6.3 6.4": {insns: 13700, stack: 128}
+    "6.5 6.6 6.7": {insns: 15700, stack: 128}
+"#;
+    assert_eq!(programs(&cells, &[]), expected);
+}
+
+/// Check that a cell that was not run, or not to its end, misses nothing.
+#[test]
+fn only_cells_that_ran_miss_programs() {
+    let text = "programs:\n  demo/a:\n    \"6.12\": {insns: 100}\n    \"riscv64/6.12/*\": {insns: 100}\n";
+    let (mut run, found) = run(&[(X, vec![ok("a", 10)]), (R, vec![])]);
+    let vanished = |run: &RunOutcome| parse(text).verify(&Table::new(run, &found)).findings;
+    assert!(matches!(&vanished(&run)[..], [Finding { cell, breach: Breach::Vanished, .. }] if cell == R));
+    run.cells[1].attempts.clear();
+    assert_eq!(vanished(&run), [], "did not begin");
+    run.cells[1].not_run = Some("left out".into());
+    assert_eq!(vanished(&run), [], "is not to run");
+    run.cells.remove(1);
+    assert_eq!(vanished(&run), [], "is not in the run");
 }
 
 /// Check that a blessing changes numbers and nothing else: comments, reasons, lines by hand, and kernels that did not run stay.
@@ -140,7 +242,8 @@ programs:
 # The end.
 "#;
     let cells = [(X, vec![ok("a", 1000), ok("c", 50)]), (R, vec![ok("a", 3000), ok("c", 60)])];
-    let text = blessed(before, &parse(before), &table(&cells), &["6.1", "6.12"].map(String::from));
+    let matrix = ["x86_64/6.1/llvm22", X, R].map(String::from);
+    let text = blessed(before, &parse(before), &table(&cells), &matrix);
     let expected = r#"# Ours.
 limits: {insns_percent: 15}
 programs:
@@ -164,7 +267,7 @@ programs:
 fn a_blessing_drops_what_is_no_longer_so() {
     let before = "programs:\n  demo/a:\n    \"6.12\": {verdict: rejected, reason: old}\n    \"riscv64/6.12/*\": {verdict: skipped, reason: old}\n";
     let cells = [(X, vec![ok("a", 100)]), (R, vec![ok("a", 100)])];
-    let text = blessed(before, &parse(before), &table(&cells), &["6.12".to_owned()]);
+    let text = blessed(before, &parse(before), &table(&cells), &ids(&cells));
     assert!(text.ends_with("programs:\n  demo/a:\n    \"6.12\": {insns: 600, stack: 128}\n"), "{text}");
 }
 
@@ -188,7 +291,7 @@ fn a_budget_of_the_whole_matrix_is_short() {
     let records = |id: &str| names.iter().enumerate().map(|(place, name)| ok(name, cost(id, place))).collect();
     let cells: Vec<(&str, Vec<Record>)> = ids.iter().map(|id| (id.as_str(), records(id))).collect();
     let table = table(&cells);
-    let text = blessed("", &Budget::default(), &table, &kernels);
+    let text = blessed("", &Budget::default(), &table, &ids);
     assert!(text.lines().count() < 50, "{text}");
     assert!(parse(&text).verify(&table).findings.is_empty());
 }

@@ -3,6 +3,7 @@
 //! A line that ran on some of the measured kernels only is a path for those: a fallback, or what only a newer kernel has.
 
 mod data;
+mod functions;
 mod paths;
 mod places;
 mod source;
@@ -13,7 +14,7 @@ use self::data::CoveredFile;
 use self::places::Places;
 use super::parts::{self, table};
 use super::writer::Html;
-use super::{Context, Link};
+use super::{Context, Link, Part};
 use crate::report::text;
 
 pub(super) fn write(context: &Context<'_>, html: &mut Html) {
@@ -26,6 +27,11 @@ pub(super) fn write(context: &Context<'_>, html: &mut Html) {
         html.leaf("p", &[("class", "note")], &note);
     }
     summary(coverage, &places, html);
+    let measured = match context.page.complexity {
+        Part::Read(measured) => measured.as_slice(),
+        Part::Absent | Part::Unreadable(_) => &[],
+    };
+    functions::write(coverage, measured, &places, html);
     paths::write(coverage, &places, html);
     no_data(coverage, html);
     for (number, file) in coverage.files.iter().enumerate() {

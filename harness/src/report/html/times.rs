@@ -9,13 +9,14 @@ use crate::run::outcome::{CellOutcome, JobUse, PhaseName, RunOutcome, VmUse};
 use crate::run::{Measures, PHASES, median};
 
 /// The phases of a cell, in their order, with the classes of their bars.
-const OF_CELL: [(PhaseName, &str); 7] = [
+const OF_CELL: [(PhaseName, &str); 8] = [
     (PhaseName::Provision, "provision"),
     (PhaseName::Build, "build"),
     (PhaseName::Boot, "boot"),
     (PhaseName::Connect, "connect"),
     (PhaseName::List, "list"),
     (PhaseName::Test, "test"),
+    (PhaseName::Coverage, "coverage"),
     (PhaseName::PowerOff, "power_off"),
 ];
 

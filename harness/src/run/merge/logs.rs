@@ -1,12 +1,15 @@
 //! Puts the logs of a shard into the merged run: [`adopt_logs`].
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::matrix::Shard;
+
+/// Below a run's `coverage`, what that is read with.
+const OBJECTS: &str = "objects";
 
 /// A log could not be put into the merged run.
 #[derive(Debug, Error)]
@@ -17,8 +20,9 @@ pub struct AdoptError {
 }
 
 /// Puts the logs below `from`, the directory of the run of `shard`, into the directory `into`: those of cells and VMs at the
-/// same paths, so that the record finds them, and so with what coverage is read with; what the shard's machine printed besides below `shard<index>`. A file is
-/// linked where both are on one disk, and else copied. What is neither a file nor a directory is left out.
+/// same paths, so that the record finds them; what the shard's machine printed besides below `shard<index>`. What coverage is read
+/// with stays in the directory of its bundle, below `shard<index>` there when another shard has compiled something else of that name. A
+/// file is linked where both are on one disk, and else copied. What is neither a file nor a directory is left out.
 ///
 /// # Errors
 /// When one cannot be read or written, or is there already.
@@ -27,8 +31,11 @@ pub fn adopt_logs(from: &Path, shard: Shard, into: &Path) -> Result<(), AdoptErr
     for (name, path, is_directory) in list(from)? {
         match name.as_str() {
             "cells" if is_directory => adopt_tree(&path, &into.join("cells"), &adopt_file)?,
-            // Shards that have bundles in common have compiled the same.
-            "coverage" if is_directory => adopt_tree(&path, &into.join("coverage"), &adopt_first)?,
+            // The rest of it are reports of this shard alone.
+            "coverage" if path.join(OBJECTS).is_dir() => {
+                let adopt = |from: &Path, to: &Path| adopt_object(from, to, shard);
+                adopt_tree(&path.join(OBJECTS), &into.join(name).join(OBJECTS), &adopt)?;
+            }
             name if is_directory && name.starts_with("resumed") => adopt_tree(&path, &own.join(name), &adopt_file)?,
             name if !is_directory && name.ends_with(".log") => {
                 make(&own)?;
@@ -64,9 +71,34 @@ fn adopt_file(from: &Path, to: &Path) -> Result<(), AdoptError> {
     .map_err(at(to))
 }
 
-/// Leaves alone what another shard has put there.
-fn adopt_first(from: &Path, to: &Path) -> Result<(), AdoptError> {
-    if to.exists() { Ok(()) } else { adopt_file(from, to) }
+/// Puts what is needed to read coverage at `to`, or beside it where another shard has put something else.
+fn adopt_object(from: &Path, to: &Path, shard: Shard) -> Result<(), AdoptError> {
+    if !to.exists() {
+        return adopt_file(from, to);
+    }
+    if is_same(from, to).map_err(at(from))? {
+        return Ok(());
+    }
+    let own = to.with_file_name(format!("shard{}", shard.index));
+    make(&own)?;
+    adopt_file(from, &own.join(to.file_name().unwrap_or_default()))
+}
+
+/// Whether two files have the same content.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
+    if one.get_ref().metadata()?.len() != other.get_ref().metadata()?.len() {
+        return Ok(false);
+    }
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let length = left.len().min(right.len());
+        if length == 0 || left[..length] != right[..length] {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        one.consume(length);
+        other.consume(length);
+    }
 }
 
 fn make(directory: &Path) -> Result<(), AdoptError> {

@@ -130,3 +130,48 @@ fn what_is_no_finished_shard_is_refused() {
     cell.attempts.clear();
     assert_eq!(refused(interrupted), unfinished);
 }
+
+/// Check that no shard's object is lost that coverage is read with: the same one is there once, and others of the same name lie beside each
+/// other, in their bundle's directory. What a shard has reported by itself is no report of the merged run.
+#[test]
+fn objects_of_every_shard_are_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |shard: usize, rest: &str| directory.path().join(format!("s{shard}/coverage")).join(rest);
+    let leave = |shard: usize, rest: &str, content: &str| {
+        std::fs::create_dir_all(path(shard, rest).parent().unwrap()).unwrap();
+        std::fs::write(path(shard, rest), content).unwrap();
+    };
+    for shard in 1..=3 {
+        leave(shard, "objects/x86_64/llvm22/bpf/demo.o", "the same");
+        leave(shard, "lines.json", "its own");
+    }
+    leave(1, "objects/x86_64/llvm22/userspace/demo", "one");
+    leave(2, "objects/x86_64/llvm22/userspace/demo", "two");
+    leave(3, "objects/x86_64/llvm22/userspace/demo", "three");
+    leave(3, "objects/aarch64/llvm22/userspace/demo", "one");
+    let merged = directory.path().join("merged");
+    for index in 1..=3 {
+        adopt_logs(&directory.path().join(format!("s{index}")), Shard { index, of: 3 }, &merged).unwrap();
+    }
+    let mut found = Vec::new();
+    let mut left = vec![merged.clone()];
+    while let Some(directory) = left.pop() {
+        for path in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                left.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(&merged).unwrap().display().to_string();
+            found.push(format!("{name}: {}", std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found.sort();
+    let expected = [
+        "coverage/objects/aarch64/llvm22/userspace/demo: one",
+        "coverage/objects/x86_64/llvm22/bpf/demo.o: the same",
+        "coverage/objects/x86_64/llvm22/userspace/demo: one",
+        "coverage/objects/x86_64/llvm22/userspace/shard2/demo: two",
+        "coverage/objects/x86_64/llvm22/userspace/shard3/demo: three",
+    ];
+    assert_eq!(found, expected);
+}

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::matrix::Arch;
 use crate::report::fixture;
-use crate::report::html::{Logs, Page, Part, render};
+use crate::report::html::{LoadVerdict, Logs, Measured, Page, Part, render};
 use crate::run::outcome::RunOutcome;
 
 fn run() -> RunOutcome {
@@ -48,15 +48,19 @@ fn fallback() -> Coverage {
 }
 
 fn page(coverage: Coverage) -> String {
+    page_with(coverage, Vec::new())
+}
+
+fn page_with(coverage: Coverage, measured: Vec<Measured>) -> String {
     let (run, logs) = (run(), Logs::new());
-    let coverage = Part::Read(coverage);
+    let (coverage, complexity) = (Part::Read(coverage), Part::Read(measured));
     render(&Page {
         run: &run,
         directory: "x",
         lies_in_directory: false,
         logs: &logs,
         coverage: &coverage,
-        complexity: &Part::Absent,
+        complexity: &complexity,
         capabilities: &Part::Absent,
     })
 }
@@ -99,6 +103,34 @@ fn a_fallback_names_its_kernels() {
         "a.bpf.c:5–6|fallback|old_way();|x86_64/5.10/*, aarch64/5.10/*|x86_64/6.12/*, aarch64/6.12/*|"
     );
     assert_eq!(row(&page, "a.bpf.c:7|"), "a.bpf.c:7|fallback|never();|");
+}
+
+/// Check that each program that was loaded is shown with its ways, and where it was not loaded; other functions are no programs.
+#[test]
+fn programs_say_which_kernels_took_them() {
+    let loaded = |program: &str, kernel: &str, verdict| Measured {
+        arch: Arch::X86_64,
+        program: program.into(),
+        kernel: kernel.into(),
+        llvm: 22,
+        verdict,
+        insns_processed: None,
+        stack_max: None,
+        reason: None,
+    };
+    let measured = vec![
+        loaded("kprobe/fallback", "5.10", LoadVerdict::Loaded),
+        loaded("other/fallback", "5.10", LoadVerdict::Loaded),
+        loaded("kprobe/fallback", "6.12", LoadVerdict::Rejected),
+        loaded("kprobe/absent", "6.12", LoadVerdict::Loaded),
+    ];
+    let page = page_with(fallback(), measured);
+    let table = page.split_once("coverage-programs").expect("programs").1;
+    let table = table.split_once("</table>").expect("a table").0;
+    // Not loaded on x86_64's 6.12; not run, and nobody knows of loading, on aarch64's.
+    assert_eq!(row(table, "fallback "), "fallback kprobe, other|✓|–|✓|✗|");
+    assert_eq!(table.matches("<tr").count(), 3, "two of heads");
+    assert!(!super::tests::page(fallback()).contains("coverage-programs"));
 }
 
 /// Check that each line of the source stands beside its count and its kernels, without the source as well.
