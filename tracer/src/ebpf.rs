@@ -20,6 +20,7 @@ mod parts;
 mod probe;
 mod programs;
 mod run;
+mod setup;
 mod tier;
 mod tree;
 mod wire;
@@ -27,7 +28,7 @@ mod wire;
 pub use doctor::{Doctor, HookReport, doctor};
 pub use load_cases::{LoadCase, load_cases};
 pub use probe::{Attempt, Refusal};
-use programs::Setup;
+use setup::Setup;
 pub use tier::Tier;
 
 /// What happened and was not taken yet, at most.

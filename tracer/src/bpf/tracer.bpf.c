@@ -198,9 +198,13 @@ static __always_inline void on_exit(struct task_struct *task, bool again)
 	}
 	if (task->signal->live.counter)
 		return;
-	/* The first takes it out of scope. */
-	if (again ? !is_mine(TRACEPOINT_EXIT, true) || !in_scope(tgid) : !in_scope(tgid) || !is_mine(TRACEPOINT_EXIT, false))
+	/* The second program looks at that first: the first one takes the process out of scope. */
+	if (again && !is_mine(TRACEPOINT_EXIT, true))
 		return;
+	if (!in_scope(tgid))
+		return;
+	if (!again)
+		is_mine(TRACEPOINT_EXIT, false);
 	send_exit(task);
 	if (!system_wide)
 		bpf_map_delete_elem(&traced, &tgid);

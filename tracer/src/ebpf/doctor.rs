@@ -8,7 +8,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::probe::{Attempt, Refusal};
-use super::programs::{Programs, Setup};
+use super::programs::Programs;
+use super::setup::Setup;
 use super::tier::Tier;
 use crate::options::{Collect, Filter};
 

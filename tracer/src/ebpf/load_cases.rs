@@ -9,7 +9,8 @@ use libbpf_rs::OpenObject;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 
 use super::probe::{Kernel, Probed};
-use super::programs::{COMMON, Setup, names, select};
+use super::programs::{COMMON, names, select};
+use super::setup::Setup;
 use super::tier::{HOOKS, Tier};
 use crate::options::{Collect, Filter};
 use crate::skeleton::TracerSkelBuilder;

@@ -14,7 +14,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::decode::Decoder;
 use super::launch;
-use super::programs::{Programs, Setup};
+use super::programs::Programs;
+use super::setup::Setup;
 use super::tree::with_descendants;
 use crate::error::{Error, Result};
 use crate::event::{Lost, What};
