@@ -55,11 +55,6 @@ static __always_inline void send_gone(__u64 exec)
 	bpf_ringbuf_submit(rec, QUIET);
 }
 
-static __always_inline void count(volatile __u64 *counter)
-{
-	__sync_fetch_and_add(counter, 1);
-}
-
 /* The caller's argv[0], which the kernel replaces in a script's argv; or that there is none, where the kernel makes one. */
 static __always_inline void send_argv0(__u64 exec, const struct call *call, bool sleepable)
 {
@@ -79,12 +74,9 @@ static __always_inline void send_argv0(__u64 exec, const struct call *call, bool
 /* A flag of execveat since 6.14; kernels before answer EINVAL. */
 #define AT_EXECVE_CHECK 0x10000
 
-/* On entry to a call. */
-static __always_inline void enter(const struct call *call, bool sleepable)
+static __always_inline struct pending pending_of(const struct call *call)
 {
-	__u64 thread = bpf_get_current_pid_tgid();
-	__u32 tgid = thread >> 32, pid = thread;
-	struct pending it = {
+	return (struct pending){
 		.filename = call->filename,
 		.argv = call->argv,
 		.envp = call->envp,
@@ -92,12 +84,22 @@ static __always_inline void enter(const struct call *call, bool sleepable)
 		.call = call->call,
 		.is_check = !!(call->flags & AT_EXECVE_CHECK),
 	};
+}
+
+/* On entry to a call. */
+static __always_inline void enter(const struct call *call, bool sleepable)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u32 tgid = thread >> 32, pid = thread;
+	struct pending it = pending_of(call);
 	bool of_self_test = self_test && pid == self_test;
 
 	if (of_self_test)
 		self_test_seen |= 1U << (2 * (call->call & 1));
 	else if (!in_scope(tgid))
 		return;
+	else
+		count(&not_found_done[TWICE_ENTER]);
 	/* A thread is in one call at a time: the end of an earlier one was missed. */
 	if (bpf_map_lookup_elem(&pending, &thread))
 		count(&lost_execs);
@@ -122,6 +124,32 @@ static __always_inline void enter(const struct call *call, bool sleepable)
 	}
 }
 
+/* The second program on entry, which sends the least. */
+static __always_inline void enter_again(const struct call *call)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	__u32 tgid = thread >> 32, pid = thread;
+	struct pending it = pending_of(call);
+
+	if ((self_test && pid == self_test) || !in_scope(tgid))
+		return;
+	if (bpf_map_lookup_elem(&pending, &thread)) {
+		__sync_fetch_and_add(&not_found_done[TWICE_ENTER], -1);
+		return;
+	}
+	it.exec = next_exec(pid);
+	if (!is_wanted(tgid, pid))
+		it.state = PENDING_SKIPPED;
+	else if (send_begin(it.exec, pid, call))
+		it.state = PENDING_LOST;
+	else
+		it.has_filename = send_string(it.exec, FIELD_FILENAME, call->filename) != PART_NOT_RESIDENT;
+	if (bpf_map_update_elem(&pending, &thread, &it, BPF_ANY)) {
+		count(&lost_execs);
+		send_gone(it.exec);
+	}
+}
+
 /* ERESTARTSYS to ERESTART_RESTARTBLOCK: the thread is killed, or enters the call again. */
 static __always_inline bool is_restart(__u32 error)
 {
@@ -136,12 +164,23 @@ static __always_inline bool is_open(const struct pending *it)
 	return it->state == PENDING_BEGUN;
 }
 
-/* It has come back to its caller: it has failed, or it was only a check. */
+/* Whether the call has come back to its caller: it has failed, or it was only a check. */
+static __always_inline bool is_back(const struct pending *it, long ret)
+{
+	return it->is_check || (ret < 0 && ret >= -4095);
+}
+
+/* Whether one that has come back is not to be reported. */
+static __always_inline bool is_skipped(__u32 error)
+{
+	return error ? skip_failures || is_restart(error) : skip_successes;
+}
+
 static __always_inline void come_back(struct pending *it, __u32 error, bool sleepable)
 {
 	if (!is_open(it))
 		return;
-	if (error ? skip_failures || is_restart(error) : skip_successes) {
+	if (is_skipped(error)) {
 		send_gone(it->exec);
 		return;
 	}
@@ -190,10 +229,30 @@ static __always_inline void leave(long ret, bool sleepable)
 		return;
 	if (self_test && (__u32)thread == self_test)
 		self_test_seen |= 2U << (2 * (it->call & 1));
-	if (it->is_check || (ret < 0 && ret >= -4095))
+	if (is_back(it, ret))
 		come_back(it, -ret, sleepable);
 	else if (is_open(it))
 		succeed(it->exec, 0, SCRIPT_UNKNOWN);
+	bpf_map_delete_elem(&pending, &thread);
+}
+
+/* The second program on return, which sends the least. */
+static __always_inline void leave_again(long ret)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
+
+	if (!it)
+		return;
+	if (is_open(it)) {
+		/* A success, of which three programs were skipped, has changed what it was called with. */
+		bool has_end = is_back(it, ret);
+
+		if (!has_end || is_skipped(-ret))
+			send_gone(it->exec);
+		if (!has_end || (!is_skipped(-ret) && send_end(it->exec, -ret, 0)))
+			count(&lost_execs);
+	}
 	bpf_map_delete_elem(&pending, &thread);
 }
 

@@ -19,6 +19,11 @@ volatile __u64 untracked_processes = 0;
 /* Execs that succeeded although no hook saw their entry. */
 volatile __u64 unannounced = 0;
 
+static __always_inline void count(volatile __u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
 /* The processes in scope: tgid → 1. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -27,6 +27,7 @@
 #include "call.h"
 #include "scope.h"
 #include "pending.h"
+#include "again.h"
 #include "caller.h"
 #include "image.h"
 #include "path.h"
@@ -39,46 +40,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 /* For the BTF only. */
 const volatile struct wire wire_types SEC(".rodata") = {};
 
-/*
- * A kernel that can preempt a program, as those from 7.0 on can a tracepoint's, skips it for another task on the same CPU
- * that comes to it meanwhile. So each tracepoint has its program twice. The second one, `again`, does what the first was
- * skipped for, which is seldom: so that hardly anybody is preempted in it. Where it is skipped too, the kernel counts that in
- * its recursion_misses. Of these, user space takes off those for which the first had run, and adds the rest to what was lost.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH); /* where the second is skipped, what the first left stays */
-	__uint(max_entries, 16384);
-	__type(key, __u64); /* as bpf_get_current_pid_tgid() has it: the thread is between the first program and the second */
-	__type(value, __u8);
-} handled SEC(".maps");
-
-enum tracepoint {
-	TRACEPOINT_EXEC,
-	TRACEPOINT_FORK,
-	TRACEPOINT_EXIT,
-	TRACEPOINTS,
-};
-
-/* What the first programs have done, less what the second found done. */
-volatile __u64 not_found_done[TRACEPOINTS] = {};
-
-/* Whether this program is to do it; the first says so to the second. */
-static __always_inline bool is_mine(enum tracepoint tracepoint, bool again)
-{
-	__u64 thread = bpf_get_current_pid_tgid();
-	__u8 one = 1;
-
-	if (again) {
-		if (bpf_map_delete_elem(&handled, &thread))
-			return true;
-		__sync_fetch_and_add(&not_found_done[tracepoint], -1);
-		return false;
-	}
-	bpf_map_update_elem(&handled, &thread, &one, BPF_ANY);
-	count(&not_found_done[tracepoint]);
-	return true;
-}
-
 static __always_inline void on_exec(struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm, bool again)
 {
 	__u32 tgid = task->tgid, old = old_pid;
@@ -86,7 +47,7 @@ static __always_inline void on_exec(struct task_struct *task, pid_t old_pid, str
 	struct pending *it = bpf_map_lookup_elem(&pending, &thread);
 	__u32 is_script = bprm->interp != bprm->filename ? SCRIPT_YES : SCRIPT_NO;
 
-	if (!(it || in_scope(tgid)) || !is_mine(TRACEPOINT_EXEC, again))
+	if (!(it || in_scope(tgid)) || !is_mine(TWICE_EXEC, again))
 		return;
 	if (it) {
 		if (is_open(it))
@@ -128,7 +89,7 @@ static __always_inline void on_fork(struct task_struct *parent, struct task_stru
 
 	if (child_tgid == parent_tgid)
 		return; /* a thread */
-	if (!(is_command || in_scope(parent_tgid)) || !is_mine(TRACEPOINT_FORK, again))
+	if (!(is_command || in_scope(parent_tgid)) || !is_mine(TWICE_FORK, again))
 		return;
 	if (!system_wide && bpf_map_update_elem(&traced, &child_tgid, &one, BPF_ANY)) {
 		count(&untracked_processes);
@@ -199,12 +160,12 @@ static __always_inline void on_exit(struct task_struct *task, bool again)
 	if (task->signal->live.counter)
 		return;
 	/* The second program looks at that first: the first one takes the process out of scope. */
-	if (again && !is_mine(TRACEPOINT_EXIT, true))
+	if (again && !is_mine(TWICE_EXIT, true))
 		return;
 	if (!in_scope(tgid))
 		return;
 	if (!again)
-		is_mine(TRACEPOINT_EXIT, false);
+		is_mine(TWICE_EXIT, false);
 	send_exit(task);
 	if (!system_wide)
 		bpf_map_delete_elem(&traced, &tgid);
@@ -256,18 +217,30 @@ static __always_inline int leave_by(long ret, bool sleeps)
 }
 
 /*
+ * The function's first argument. Not as `ctx[0]`: 5.10 of Debian knows no whole type of the registers there, and its verifier
+ * refuses that ("arg0 type FWD is not a struct").
+ */
+static __always_inline struct pt_regs *regs_of(const void *ctx)
+{
+	struct pt_regs *regs = 0;
+
+	bpf_probe_read_kernel(&regs, sizeof(regs), ctx);
+	return regs;
+}
+
+/*
  * fentry and fexit: a pair for each function, because a program is loaded for one. User space sets the function. The
  * names say which: execve or execveat. Calls of other ABIs have kprobes, of which one pair serves all functions: the
  * verifier's time is most of what a start takes.
  */
 #define FENTRY(name, suffix, sleeps)                                   \
 	SEC("?fentry" suffix)                                          \
-	int BPF_PROG(tracer_n##name, struct pt_regs *regs)             \
+	int tracer_n##name(void *ctx)                                  \
 	{                                                              \
-		return enter_by(regs, sleeps);                         \
+		return enter_by(regs_of(ctx), sleeps);                 \
 	}                                                              \
 	SEC("?fexit" suffix)                                           \
-	int BPF_PROG(tracer_x##name, struct pt_regs *regs, long ret)   \
+	int BPF_PROG(tracer_x##name, void *regs, long ret)             \
 	{                                                              \
 		return leave_by(ret, sleeps);                          \
 	}
@@ -276,6 +249,27 @@ FENTRY(_sve, ".s", true)
 FENTRY(_sat, ".s", true)
 FENTRY(_ve, "", false)
 FENTRY(_at, "", false)
+
+/* Their second programs. */
+#define FENTRY_AGAIN(name)                                             \
+	SEC("?fentry")                                                 \
+	int tracer_n_again##name(void *ctx)                            \
+	{                                                              \
+		struct call call;                                      \
+                                                                       \
+		if (read_call(regs_of(ctx), &call))                    \
+			enter_again(&call);                            \
+		return 0;                                              \
+	}                                                              \
+	SEC("?fexit")                                                  \
+	int BPF_PROG(tracer_x_again##name, void *regs, long ret)       \
+	{                                                              \
+		leave_again(ret);                                      \
+		return 0;                                              \
+	}
+
+FENTRY_AGAIN(_ve)
+FENTRY_AGAIN(_at)
 
 SEC("?kprobe")
 int tracer_kenter(struct pt_regs *ctx)

@@ -1,12 +1,12 @@
-//! What the kernel takes for each hook, found by trying with a program of three instructions: [`Kernel`].
+//! What the kernel takes for each hook, found by trying with a program of two instructions: [`Kernel`].
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::{io, ptr};
 
 use libbpf_sys::{
-    BPF_ALU64, BPF_DW, BPF_EXIT, BPF_F_SLEEPABLE, BPF_JMP, BPF_K, BPF_LDX, BPF_MEM, BPF_MOV, BPF_PROG_TYPE_TRACING,
-    BPF_TRACE_FENTRY, BTF_KIND_FUNC, BTF_KIND_VAR, bpf_insn, bpf_prog_load_opts, btf,
+    BPF_ALU64, BPF_EXIT, BPF_F_SLEEPABLE, BPF_JMP, BPF_K, BPF_MOV, BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY,
+    BTF_KIND_FUNC, BTF_KIND_VAR, bpf_insn, bpf_prog_load_opts, btf,
 };
 use nix::libc;
 
@@ -134,13 +134,10 @@ impl Drop for Btf {
     }
 }
 
-/// Loads a program that reads the function's first argument: as ours do, and 5.10 of Debian does not let them.
+/// Loads a program that does nothing.
 fn load_fentry(id: u32, sleepable: bool) -> Result<OwnedFd, Refusal> {
     let insn = |code: u32| bpf_insn { code: code as u8, ..Default::default() };
-    let mut read = insn(BPF_LDX | BPF_MEM | BPF_DW);
-    read.set_dst_reg(0);
-    read.set_src_reg(1);
-    let program = [read, insn(BPF_ALU64 | BPF_MOV | BPF_K), insn(BPF_JMP | BPF_EXIT)];
+    let program = [insn(BPF_ALU64 | BPF_MOV | BPF_K), insn(BPF_JMP | BPF_EXIT)];
     let mut log = [0_u8; 512];
     let mut opts = bpf_prog_load_opts {
         sz: size_of::<bpf_prog_load_opts>() as libbpf_sys::size_t,

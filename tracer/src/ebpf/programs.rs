@@ -53,7 +53,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// What every tier takes. The tracepoints have a second program each: see tracer.bpf.c.
+/// What every tier takes. The tracepoints have a second program each: see again.h.
 pub(super) const COMMON: [&str; 8] = [
     "tracer_exec",
     "tracer_exec_again",
@@ -66,6 +66,9 @@ pub(super) const COMMON: [&str; 8] = [
 ];
 const FORK_AGAIN: &str = "tracer_fork_again";
 const EXIT_AGAIN: &str = "tracer_exit_again";
+/// Starts of names; the hook's suffix follows.
+const ENTER_AGAIN: &str = "tracer_n_again_";
+const LEAVE_AGAIN: &str = "tracer_x_again_";
 
 impl Programs {
     /// Loads and attaches what works best.
@@ -204,8 +207,7 @@ impl Programs {
     }
 
     fn attach_fentry(&mut self, tier: Tier, suffix: &str) -> Result<(), libbpf_rs::Error> {
-        let [enter, leave] = names(tier, suffix);
-        for name in [leave, enter] {
+        for name in names(tier, suffix) {
             let program = self.skel.object().progs_mut().find(|program| *program.name() == *name);
             let program = program.ok_or_else(|| libbpf_rs::Error::from_raw_os_error(libc::ENOENT))?;
             self.links.push(program.attach()?);
@@ -306,7 +308,7 @@ impl Programs {
 
     /// What was lost so far.
     pub(super) fn lost(&mut self) -> Lost {
-        let (execs, others, untracked, unannounced, not_found_done) = self.with_bss((0, 0, 0, 0, [0; 3]), |bss| {
+        let (execs, others, untracked, unannounced, not_found_done) = self.with_bss((0, 0, 0, 0, [0; 4]), |bss| {
             // SAFETY: the pointer is valid; volatile, because the kernel uses the same memory.
             unsafe {
                 (
@@ -318,13 +320,12 @@ impl Programs {
                 )
             }
         });
-        // An exec whose return was skipped is counted on the thread's next call; one whose entry was skipped is there
-        // nevertheless if it succeeded.
-        let entries: u64 = self.missed(|name| name.starts_with("tracer_n_") || name.ends_with("enter"));
-        let [forks, exits] = [FORK_AGAIN, EXIT_AGAIN].map(|again| self.missed(|name| name == again));
-        // Of an exec that its tracepoint was skipped for, the hook on return takes care.
-        let [_, forks_done, exits_done] = not_found_done;
-        let (forks, exits) = (forks.saturating_sub(forks_done), exits.saturating_sub(exits_done));
+        // Of an exec that its tracepoint was skipped for, the hook on return takes care. One whose return was skipped is
+        // counted on the thread's next call; one whose entry was skipped is there nevertheless if it succeeded.
+        let [_, forks_done, exits_done, entries_done] = not_found_done;
+        let skipped = |again: &str, done: u64| self.missed(|name| name.starts_with(again)).saturating_sub(done);
+        let (forks, exits) = (skipped(FORK_AGAIN, forks_done), skipped(EXIT_AGAIN, exits_done));
+        let entries = skipped(ENTER_AGAIN, entries_done) + self.missed(|name| name.ends_with("enter"));
         Lost {
             execs: execs + entries.saturating_sub(unannounced),
             others: others + exits + if self.system_wide { forks } else { 0 },
@@ -366,7 +367,7 @@ pub(super) fn select(
     let mut wanted: HashMap<String, Option<&str>> = common.iter().map(|name| ((*name).to_owned(), None)).collect();
     for (probed, tier) in probed.iter().zip(plan) {
         let function = probed.function.filter(|_| *tier <= Tier::Fentry);
-        wanted.extend(names(*tier, probed.hook.suffix).map(|name| (name, function)));
+        wanted.extend(names(*tier, probed.hook.suffix).into_iter().map(|name| (name, function)));
     }
     for mut program in object.progs_mut() {
         let function = wanted.get(&*program.name().to_string_lossy());
@@ -378,13 +379,16 @@ pub(super) fn select(
     Ok(())
 }
 
-/// A hook's programs in a tier: at its entry, and at its return.
-pub(super) fn names(tier: Tier, suffix: &str) -> [String; 2] {
+/// A hook's programs in a tier, in the order to attach them: at its return, then at its entry. Of those of fentry the kernel
+/// runs the one that was attached last first.
+pub(super) fn names(tier: Tier, suffix: &str) -> Vec<String> {
+    let of_hook = |starts: &[&str]| starts.iter().map(|start| format!("{start}{suffix}")).collect();
+    let of_all = |names: [&str; 2]| names.map(str::to_owned).into();
     match tier {
-        Tier::FentrySleepable => ["tracer_n_s", "tracer_x_s"].map(|start| format!("{start}{suffix}")),
-        Tier::Fentry => ["tracer_n_", "tracer_x_"].map(|start| format!("{start}{suffix}")),
-        Tier::Kprobe => ["tracer_kenter", "tracer_kleave"].map(str::to_owned),
-        Tier::Tracepoint => ["tracer_tenter", "tracer_tleave"].map(str::to_owned),
+        Tier::FentrySleepable => of_hook(&[LEAVE_AGAIN, "tracer_x_s", ENTER_AGAIN, "tracer_n_s"]),
+        Tier::Fentry => of_hook(&[LEAVE_AGAIN, "tracer_x_", ENTER_AGAIN, "tracer_n_"]),
+        Tier::Kprobe => of_all(["tracer_kleave", "tracer_kenter"]),
+        Tier::Tracepoint => of_all(["tracer_tleave", "tracer_tenter"]),
     }
 }
 

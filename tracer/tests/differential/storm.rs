@@ -75,15 +75,20 @@ fn lost(run: &Run) -> Vec<&What> {
     run.events.iter().map(|event| &event.what).filter(|what| matches!(what, What::Lost(_) | What::Warning(_))).collect()
 }
 
-/// Whether this kernel preempts programs of tracepoints and of fentry: it skips them then for others on that CPU, which a guest
-/// with 200 processes that wait for 2 slow processors sees every time. From 7.0 on.
-fn preempts_programs() -> bool {
+/// How many of `execs` this kernel may skip programs for. From 7.0 on it preempts programs, and skips them for others on that CPU
+/// meanwhile; a guest with 200 processes that wait for 2 slow processors sees that every time. On arm64 of 5.10 the calls have
+/// kprobes, and without CONFIG_PREEMPTION a kretprobe serves as many calls at once as there are processors.
+fn may_skip(execs: usize) -> usize {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("there");
-    release.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= 7)
+    match release.split('.').next().and_then(|major| major.parse().ok()) {
+        Some(7_u32..) => execs / 50,
+        Some(..6) if cfg!(target_arch = "aarch64") => execs / 2,
+        _ => 0,
+    }
 }
 
 /// Check that of many execs at once, of which one in five succeeds, none is missed, and each process's end is seen; or that, where
-/// the kernel skips programs, what is missing is said to be lost, and is less than a tenth.
+/// the kernel skips programs, what is missing is said to be lost, and is not much.
 #[rstest]
 #[case::ptrace(BackendChoice::Ptrace, 40)]
 #[case::seccomp(BackendChoice::Seccomp, 200)]
@@ -104,12 +109,13 @@ fn of_many_execs_at_once_none_is_missed(#[case] backend: BackendChoice, #[case] 
     let missing_execs = said.difference(&seen).count() + count * FAILURES - failed;
     let missing_ends = run.said_ends.iter().filter(|end| !ends.contains(end)).count();
     let lost = lost(&run);
-    if backend == BackendChoice::Ebpf && preempts_programs() {
+    let may_skip = if backend == BackendChoice::Ebpf { may_skip(count * (FAILURES + 1)) } else { 0 };
+    if may_skip > 0 {
         let (said_execs, said_others) = lost.iter().fold((0, 0), |(execs, others), what| match what {
             What::Lost(lost) => (execs + lost.execs, others + lost.others),
             _ => (execs, others),
         });
-        let few = said_execs + said_others <= (count * (FAILURES + 1) / 10) as u64;
+        let few = said_execs + said_others <= may_skip as u64;
         let counted = missing_execs as u64 <= said_execs && missing_ends as u64 <= said_others;
         assert!(few && counted, "{missing_execs} execs and {missing_ends} ends are missing; {lost:?}");
     } else {
