@@ -86,8 +86,8 @@ static __always_inline struct pending pending_of(const struct call *call)
 	};
 }
 
-/* On entry to a call. */
-static __always_inline void enter(const struct call *call, bool sleepable)
+/* On entry to a call. `twice`: this program has a second one, which does what is not done here. */
+static __always_inline void enter(const struct call *call, bool sleepable, bool twice)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
 	__u32 tgid = thread >> 32, pid = thread;
@@ -98,8 +98,6 @@ static __always_inline void enter(const struct call *call, bool sleepable)
 		self_test_seen |= 1U << (2 * (call->call & 1));
 	else if (!in_scope(tgid))
 		return;
-	else
-		count(&not_found_done[TWICE_ENTER]);
 	/* A thread is in one call at a time: the end of an earlier one was missed. */
 	if (bpf_map_lookup_elem(&pending, &thread))
 		count(&lost_execs);
@@ -119,8 +117,11 @@ static __always_inline void enter(const struct call *call, bool sleepable)
 			send_fds(it.exec);
 	}
 	if (bpf_map_update_elem(&pending, &thread, &it, BPF_ANY)) {
-		count(&lost_execs);
+		if (!twice)
+			count(&lost_execs);
 		send_gone(it.exec);
+	} else if (!of_self_test) {
+		count(&not_found_done[TWICE_ENTER]);
 	}
 }
 

@@ -201,12 +201,12 @@ int tracer_selftest(void *ctx)
 	return 0;
 }
 
-static __always_inline int enter_by(struct pt_regs *regs, bool sleeps)
+static __always_inline int enter_by(struct pt_regs *regs, bool sleeps, bool twice)
 {
 	struct call call;
 
 	if (read_call(regs, &call))
-		enter(&call, sleeps);
+		enter(&call, sleeps, twice);
 	return 0;
 }
 
@@ -237,7 +237,7 @@ static __always_inline struct pt_regs *regs_of(const void *ctx)
 	SEC("?fentry" suffix)                                          \
 	int tracer_n##name(void *ctx)                                  \
 	{                                                              \
-		return enter_by(regs_of(ctx), sleeps);                 \
+		return enter_by(regs_of(ctx), sleeps, true);           \
 	}                                                              \
 	SEC("?fexit" suffix)                                           \
 	int BPF_PROG(tracer_x##name, void *regs, long ret)             \
@@ -274,7 +274,7 @@ FENTRY_AGAIN(_at)
 SEC("?kprobe")
 int tracer_kenter(struct pt_regs *ctx)
 {
-	return enter_by((struct pt_regs *)first_argument(ctx), false);
+	return enter_by((struct pt_regs *)first_argument(ctx), false, false);
 }
 
 SEC("?kretprobe")
@@ -286,7 +286,7 @@ int tracer_kleave(struct pt_regs *ctx)
 SEC("?tp_btf/sys_enter")
 int BPF_PROG(tracer_tenter, struct pt_regs *regs, long id)
 {
-	return is_exec((__u32)id) ? enter_by(regs, false) : 0;
+	return is_exec((__u32)id) ? enter_by(regs, false, false) : 0;
 }
 
 SEC("?tp_btf/sys_exit")

@@ -15,6 +15,7 @@ use crate::running::{Ended, Observed, Running};
 
 mod actor;
 mod filters;
+mod interpreter;
 mod losses;
 mod targets;
 
