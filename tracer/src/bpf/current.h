@@ -4,12 +4,13 @@
 #define TRACER_CURRENT_H
 
 /*
- * Take the task from the CPU's run queue. Set before loading, where the kernel interprets programs, and its BTF has
- * `runqueues`.
+ * Take the task from the CPU's run queue. Set before loading, where the kernel interprets programs and the helper cannot be called,
+ * and its BTF has `runqueues`.
  *
  * With the JIT off, helpers that the JIT would compile inline cannot be called: of these, bpf_do_misc_fixups() leaves the
- * helper's number in the call, and 7.2 refuses the program ("program requires BPF JIT compiler"). On riscv64 of 7.2
- * bpf_get_current_task is one of them. On arm64 with the JIT switched off, `sysctl net.core.bpf_jit_enable=1` is the way out.
+ * helper's number in the call. 7.2 refuses the program ("program requires BPF JIT compiler"); earlier kernels run it, and jump to
+ * an address that is none (arm64 of 6.12 to 7.1). bpf_get_current_task is one of them, on arm64 and riscv64. So user space
+ * looks at what the verifier made of a call of it; on arm64, `sysctl net.core.bpf_jit_enable=1` is the way out.
  */
 const volatile __u32 from_run_queue = 0;
 

@@ -63,13 +63,11 @@ fn cause(seen: Seen<'_>) -> (ErrorKind, &'static str) {
         (ErrorKind::Privilege, "run it as root, or with CAP_BPF and CAP_PERFMON")
     } else if seen.lockdown.contains("[confidentiality]") {
         (ErrorKind::Privilege, "the kernel is locked down (confidentiality): BPF programs may not read its memory")
-    } else if seen.denied && seen.log.contains("ulimit -l") {
-        // libbpf says so where the limit is not infinite. Kernels before 5.11 count maps and programs in it.
-        let hint = "root of a container is not enough: it needs CAP_BPF and CAP_PERFMON on the host, and before 5.11 \
-                    CAP_SYS_RESOURCE or a limit of locked memory above 32 MiB (ulimit -l)";
-        (ErrorKind::Privilege, hint)
     } else if seen.denied {
-        (ErrorKind::Privilege, "root of a container is not enough: it needs CAP_BPF and CAP_PERFMON on the host")
+        // Kernels before 5.11 count maps and programs as locked memory.
+        let hint = "root of a container is not enough: it needs CAP_BPF and CAP_PERFMON on the host, and before Linux 5.11 \
+                    CAP_SYS_RESOURCE or more locked memory (ulimit -l)";
+        (ErrorKind::Privilege, hint)
     } else if !seen.btf {
         let hint = "/sys/kernel/btf/vmlinux is missing: mount /sys, or use a kernel with CONFIG_DEBUG_INFO_BTF=y";
         (ErrorKind::MissingBtf, hint)
@@ -97,10 +95,6 @@ program requires BPF JIT compiler but it is not available
 ";
     const DENIED: &str = "libbpf: prog 'tracer_exec': BPF program load failed: -EPERM\n";
 
-    /// As libbpf says it where the limit of locked memory is not infinite.
-    const LIMITED: &str =
-        "libbpf: permission error while running as root; try raising 'ulimit -l'? current value: 64.0 KiB\n";
-
     /// A load that failed although the machine has all that it takes.
     const FAILED: Seen<'_> = Seen { denied: false, root: true, lockdown: "", btf: true, log: "" };
 
@@ -111,7 +105,6 @@ program requires BPF JIT compiler but it is not available
     #[case::no_jit(Seen { log: NO_JIT, ..FAILED }, ErrorKind::Unsupported, "bpf_jit_enable=1")]
     #[case::user(Seen { denied: true, root: false, log: DENIED, ..FAILED }, ErrorKind::Privilege, "as root")]
     #[case::container(Seen { denied: true, log: DENIED, ..FAILED }, ErrorKind::Privilege, "container")]
-    #[case::limited(Seen { denied: true, log: LIMITED, ..FAILED }, ErrorKind::Privilege, "ulimit -l")]
     #[case::lockdown(Seen { lockdown: "none integrity [confidentiality]", ..FAILED }, ErrorKind::Privilege, "locked")]
     #[case::lockdown_of_less(Seen { lockdown: "none [integrity] confidentiality", ..FAILED }, ErrorKind::Unsupported, "5.10")]
     #[case::no_btf(Seen { btf: false, ..FAILED }, ErrorKind::MissingBtf, "CONFIG_DEBUG_INFO_BTF")]

@@ -5,12 +5,14 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::{io, ptr};
 
 use libbpf_sys::{
-    BPF_ALU64, BPF_EXIT, BPF_F_SLEEPABLE, BPF_JMP, BPF_K, BPF_MOV, BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY,
-    BTF_KIND_FUNC, BTF_KIND_VAR, bpf_insn, bpf_prog_load_opts, btf,
+    BPF_ALU64, BPF_CALL, BPF_EXIT, BPF_F_SLEEPABLE, BPF_FUNC_get_current_task, BPF_JMP, BPF_K, BPF_MOV,
+    BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, BTF_KIND_FUNC, BTF_KIND_VAR, bpf_insn,
+    bpf_prog_load_opts, bpf_prog_type, btf,
 };
 use nix::libc;
 
 use super::tier::{HOOKS, Hook, Tier};
+use crate::error::{Error, ErrorKind};
 
 /// One thing that was tried for a hook.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -62,14 +64,15 @@ impl Probed {
 #[derive(Debug)]
 pub(super) struct Kernel {
     btf: Option<Btf>,
-    /// Programs are not compiled.
-    interprets: bool,
+    /// It interprets programs, and the helper for the current task cannot be called there: see current.h.
+    lacks_helper: bool,
 }
 
 impl Kernel {
     pub(super) fn new() -> Self {
         let jit = std::fs::read_to_string("/proc/sys/net/core/bpf_jit_enable");
-        Self { btf: Btf::of_the_kernel(), interprets: jit.is_ok_and(|mode| mode.trim() == "0") }
+        let interprets = jit.is_ok_and(|mode| mode.trim() == "0");
+        Self { btf: Btf::of_the_kernel(), lacks_helper: interprets && !has_current_task() }
     }
 
     fn has(&self, name: &str, kind: u32) -> bool {
@@ -78,7 +81,19 @@ impl Kernel {
 
     /// Whether programs have to find the current task without the helper for it, and can: see current.h.
     pub(super) fn needs_run_queue(&self) -> bool {
-        self.interprets && self.has("runqueues", BTF_KIND_VAR)
+        cfg!(target_arch = "riscv64") && self.lacks_helper && self.has("runqueues", BTF_KIND_VAR)
+    }
+
+    /// That programs can find the current task.
+    ///
+    /// # Errors
+    /// `Unsupported`, where the kernel would take the programs, and then call an address that is none, in whoever executes.
+    pub(super) fn finds_current_task(&self) -> Result<(), Error> {
+        if !self.lacks_helper || self.needs_run_queue() {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unsupported, "this kernel cannot interpret the BPF programs")
+            .with_hint("let it compile them: sysctl net.core.bpf_jit_enable=1"))
     }
 
     /// Tries fentry for the native hooks, sleepable first, beginning with `best`. Calls of other ABIs have kprobes beside it.
@@ -134,12 +149,35 @@ impl Drop for Btf {
     }
 }
 
+fn insn(code: u32) -> bpf_insn {
+    bpf_insn { code: code as u8, ..Default::default() }
+}
+
+/// Whether an interpreted program's call of bpf_get_current_task comes to the helper. The verifier replaces the helper's number by
+/// its distance from a symbol, unless it leaves that to the JIT (arm64 from 6.10 on).
+fn has_current_task() -> bool {
+    let mut call = insn(BPF_JMP | BPF_CALL);
+    call.imm = BPF_FUNC_get_current_task.cast_signed();
+    let program = [call, insn(BPF_ALU64 | BPF_MOV | BPF_K), insn(BPF_JMP | BPF_EXIT)];
+    let opts = bpf_prog_load_opts { sz: size_of::<bpf_prog_load_opts>() as libbpf_sys::size_t, ..Default::default() };
+    let Ok(loaded) = load(BPF_PROG_TYPE_RAW_TRACEPOINT, &program, opts) else { return false };
+    let mut verified = [bpf_insn::default(); 3];
+    let mut info = libbpf_sys::bpf_prog_info {
+        xlated_prog_len: size_of_val(&verified) as u32,
+        xlated_prog_insns: verified.as_mut_ptr() as u64,
+        ..Default::default()
+    };
+    let mut len = size_of_val(&info) as u32;
+    // SAFETY: `info` is writable and `len` is its size; it has the address and the size of `verified`, which is writable.
+    let err = unsafe { libbpf_sys::bpf_prog_get_info_by_fd(loaded.as_raw_fd(), &raw mut info, &raw mut len) };
+    // 0 where the distance is kept from us.
+    err == 0 && verified[0].imm != call.imm && verified[0].imm != 0
+}
+
 /// Loads a program that does nothing.
 fn load_fentry(id: u32, sleepable: bool) -> Result<OwnedFd, Refusal> {
-    let insn = |code: u32| bpf_insn { code: code as u8, ..Default::default() };
-    let program = [insn(BPF_ALU64 | BPF_MOV | BPF_K), insn(BPF_JMP | BPF_EXIT)];
     let mut log = [0_u8; 512];
-    let mut opts = bpf_prog_load_opts {
+    let opts = bpf_prog_load_opts {
         sz: size_of::<bpf_prog_load_opts>() as libbpf_sys::size_t,
         expected_attach_type: BPF_TRACE_FENTRY,
         attach_btf_id: id,
@@ -149,19 +187,22 @@ fn load_fentry(id: u32, sleepable: bool) -> Result<OwnedFd, Refusal> {
         log_buf: log.as_mut_ptr().cast(),
         ..Default::default()
     };
-    // SAFETY: all pointers are valid during the call, with the sizes that go with them.
-    let fd = unsafe {
-        let (name, licence) = (c"tracer_probe", c"GPL");
-        let (insns, len) = (program.as_ptr(), program.len() as libbpf_sys::size_t);
-        libbpf_sys::bpf_prog_load(BPF_PROG_TYPE_TRACING, name.as_ptr(), licence.as_ptr(), insns, len, &raw mut opts)
-    };
-    if fd < 0 {
+    let program = [insn(BPF_ALU64 | BPF_MOV | BPF_K), insn(BPF_JMP | BPF_EXIT)];
+    load(BPF_PROG_TYPE_TRACING, &program, opts).map_err(|errno| {
         let text = String::from_utf8_lossy(&log);
-        return Err(Refusal::new(
-            "load",
-            Some(-fd),
-            first_word(text.trim_end_matches('\0')).unwrap_or_else(|| words_of(-fd)),
-        ));
+        let words = first_word(text.trim_end_matches('\0')).unwrap_or_else(|| words_of(errno));
+        Refusal::new("load", Some(errno), words)
+    })
+}
+
+/// Loads a program; the error is an errno.
+fn load(kind: bpf_prog_type, program: &[bpf_insn], mut opts: bpf_prog_load_opts) -> Result<OwnedFd, i32> {
+    let (name, licence) = (c"tracer_probe", c"GPL");
+    let (insns, len) = (program.as_ptr(), program.len() as libbpf_sys::size_t);
+    // SAFETY: all pointers are valid during the call, with the sizes that go with them; those in `opts` are the caller's.
+    let fd = unsafe { libbpf_sys::bpf_prog_load(kind, name.as_ptr(), licence.as_ptr(), insns, len, &raw mut opts) };
+    if fd < 0 {
+        return Err(-fd);
     }
     // SAFETY: a new descriptor of ours.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })

@@ -74,6 +74,7 @@ impl Programs {
     /// Loads and attaches what works best.
     pub(super) fn start(setup: &Setup) -> Result<Self> {
         let kernel = Kernel::new();
+        kernel.finds_current_task()?;
         let mut probed = kernel.probe(setup.best);
         let mut tier = setup.best;
         loop {
