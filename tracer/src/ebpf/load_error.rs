@@ -54,15 +54,16 @@ pub(super) fn classify(doing: &str, err: libbpf_rs::Error, log: String) -> Error
 }
 
 fn cause(seen: Seen<'_>) -> (ErrorKind, &'static str) {
-    // The verifier speaks only after the caller's privileges were found to suffice, and its refusal may be EACCES too.
-    if seen.log.contains("requires BPF JIT compiler") {
+    // The verifier speaks only after the caller's privileges were found to suffice, and its refusal may be EACCES too. But it is also
+    // who says that a kernel which is locked down has not got the helpers that read.
+    if seen.lockdown.contains("[confidentiality]") {
+        (ErrorKind::Privilege, "the kernel is locked down (confidentiality): BPF programs may not read its memory")
+    } else if seen.log.contains("requires BPF JIT compiler") {
         (ErrorKind::Unsupported, "this kernel cannot interpret the programs: sysctl net.core.bpf_jit_enable=1")
     } else if seen.log.contains("-- BEGIN PROG LOAD LOG --") {
         (ErrorKind::Unsupported, "the verifier refused a program: please report this kernel, with the log")
     } else if seen.denied && !seen.root {
         (ErrorKind::Privilege, "run it as root, or with CAP_BPF and CAP_PERFMON")
-    } else if seen.lockdown.contains("[confidentiality]") {
-        (ErrorKind::Privilege, "the kernel is locked down (confidentiality): BPF programs may not read its memory")
     } else if seen.denied {
         // Kernels before 5.11 count maps and programs as locked memory.
         let hint = "root of a container is not enough: it needs CAP_BPF and CAP_PERFMON on the host, and before Linux 5.11 \
@@ -105,7 +106,7 @@ program requires BPF JIT compiler but it is not available
     #[case::no_jit(Seen { log: NO_JIT, ..FAILED }, ErrorKind::Unsupported, "bpf_jit_enable=1")]
     #[case::user(Seen { denied: true, root: false, log: DENIED, ..FAILED }, ErrorKind::Privilege, "as root")]
     #[case::container(Seen { denied: true, log: DENIED, ..FAILED }, ErrorKind::Privilege, "container")]
-    #[case::lockdown(Seen { lockdown: "none integrity [confidentiality]", ..FAILED }, ErrorKind::Privilege, "locked")]
+    #[case::lockdown(Seen { lockdown: "none integrity [confidentiality]", log: VERIFIER, ..FAILED }, ErrorKind::Privilege, "locked")]
     #[case::lockdown_of_less(Seen { lockdown: "none [integrity] confidentiality", ..FAILED }, ErrorKind::Unsupported, "5.10")]
     #[case::no_btf(Seen { btf: false, ..FAILED }, ErrorKind::MissingBtf, "CONFIG_DEBUG_INFO_BTF")]
     #[case::other(FAILED, ErrorKind::Unsupported, "5.10")]
