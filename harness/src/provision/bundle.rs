@@ -1,7 +1,8 @@
 //! The test executables of the project, compiled for the guest: [`Bundle`].
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,6 +80,14 @@ pub enum BundleError {
         /// Why.
         source: io::Error,
     },
+    /// The target directory cannot be made ready.
+    #[error("cannot prepare cargo's target directory: `{}`: {source}", path.display())]
+    Target {
+        /// What cannot be written or removed there.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// What is needed for coverage cannot be made or found.
     #[error("cannot read or write the files for coverage in the target directory: {0}")]
     Objects(io::Error),
@@ -138,7 +147,10 @@ pub(super) async fn build(
         cargo = cargo.env(key, value);
     }
     let deadline = Duration::try_from(project.build_timeout).unwrap_or(Duration::MAX);
+    let (place, triple) = (target.to_owned(), toolchain.userland.arch.rust_target());
+    let at_work = in_background(move || AtWork::begin(&place, triple)).await?;
     let finished = cargo.run_any(deadline).await?;
+    at_work.end();
     if !finished.status.success() {
         return Err(BundleError::compile(&project.package, log));
     }
@@ -156,6 +168,35 @@ pub(super) async fn build(
         Some(instrument) => (Variant::Coverage, instrument.objects().map_err(BundleError::Objects)?),
     };
     Ok(Bundle { llvm: toolchain.clang.llvm, variant, objects, executables, fingerprint })
+}
+
+/// That cargo is at work on a target, noted in a file beside it. A compiler that is killed may leave something that the next one
+/// takes for its own (`undefined hidden symbol`): the incremental state, which is removed where the note was left.
+struct AtWork(File);
+
+impl AtWork {
+    /// Waits until nobody else is at work there, as cargo does.
+    fn begin(target: &Path, triple: &str) -> Result<Self, BundleError> {
+        let path = target.join(format!("{triple}.building"));
+        let failed = |source| BundleError::Target { path: path.clone(), source };
+        std::fs::create_dir_all(target).map_err(failed)?;
+        let mut note =
+            File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        note.lock().map_err(failed)?;
+        if note.metadata().map_err(failed)?.len() > 0 {
+            match std::fs::remove_dir_all(target.join(triple).join("debug/incremental")) {
+                Err(err) if err.kind() != io::ErrorKind::NotFound => return Err(failed(err)),
+                _ => {}
+            }
+        }
+        note.write_all(b"cargo is at work\n").map_err(failed)?;
+        Ok(Self(note))
+    }
+
+    /// Cargo has ended by itself. A note that stays costs no more than time.
+    fn end(self) {
+        let _ = self.0.set_len(0);
+    }
 }
 
 fn fingerprint(executables: &[TestExecutable]) -> Result<Sha256, BundleError> {
@@ -283,6 +324,23 @@ pub type BundleKey = (Arch, u32, Variant);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Check that the incremental state is removed where cargo was interrupted, and only there.
+    #[test]
+    fn what_an_interrupted_compiler_left_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("some-triple/debug/incremental/crate-1");
+        let begin = || AtWork::begin(dir.path(), "some-triple").unwrap();
+        std::fs::create_dir_all(&state).unwrap();
+        begin().end();
+        drop(begin());
+        assert!(state.exists());
+        begin().end();
+        assert!(!state.exists());
+        std::fs::create_dir_all(&state).unwrap();
+        begin().end();
+        assert!(state.exists());
+    }
 
     #[test]
     fn the_test_executables_are_found_among_cargos_messages() {

@@ -63,7 +63,7 @@ fn write_arch(context: &Context<'_>, arch: Arch, cells: &[&CellOutcome], html: &
             for ((binary, name), entries) in tests.order.iter().zip(&entries) {
                 html.element("tr", &[], |html| {
                     html.element("th", &[("scope", "row")], |html| {
-                        html.text(name).text(" ").leaf("small", &[], binary);
+                        html.name(name).text(" ").leaf("small", &[], binary);
                     });
                     entries.iter().for_each(|entry| entry.write(html));
                 });

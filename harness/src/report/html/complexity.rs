@@ -86,7 +86,9 @@ fn write_arch(context: &Context<'_>, arch: Arch, measured: &[&Measured], html: &
                     html.element("tr", &[], |html| {
                         if index == 0 {
                             let span = rows.len().to_string();
-                            html.leaf("th", &[("scope", "rowgroup"), ("rowspan", &span)], program);
+                            html.element("th", &[("scope", "rowgroup"), ("rowspan", &span)], |html| {
+                                html.name(program);
+                            });
                         }
                         html.leaf("th", &[("scope", "row"), ("class", "second")], &llvm.to_string());
                         for kernel in &kernels {
@@ -169,7 +171,9 @@ fn not_loaded(measured: &[Measured], html: &mut Html) {
         html.element("tbody", &[], |html| {
             for ((program, skipped, reason), places) in &reasons {
                 html.element("tr", &[], |html| {
-                    html.leaf("th", &[("scope", "row")], program);
+                    html.element("th", &[("scope", "row")], |html| {
+                        html.name(program);
+                    });
                     html.leaf("td", &[], if *skipped { "skipped" } else { "rejected" });
                     html.element("td", &[], |html| {
                         html.leaf("pre", &[("class", "message")], reason.trim_end());

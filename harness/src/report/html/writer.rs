@@ -80,6 +80,20 @@ impl Html {
         self
     }
 
+    /// The name of a test or a function, which can be broken into lines behind each `_` and `:` that another part follows.
+    pub(super) fn name(&mut self, name: &str) -> &mut Self {
+        let mut rest = name;
+        while let Some(end) = rest.find(['_', ':']) {
+            let joint = rest[end..].find(|char| char != '_' && char != ':').map_or(rest.len(), |joint| end + joint);
+            self.text(&rest[..joint]);
+            rest = &rest[joint..];
+            if !rest.is_empty() {
+                self.void("wbr", &[]);
+            }
+        }
+        self.text(rest)
+    }
+
     /// A `style` or `script` element with a file of the program.
     pub(super) fn literal(&mut self, name: &'static str, content: &'static str) -> &mut Self {
         self.open(name, &[]);
@@ -126,6 +140,14 @@ mod tests {
         html.leaf("td", &[("title", evil)], evil);
         let escaped = "&lt;/td&gt;&lt;script&gt;alert('1')&lt;/script&gt;&quot; onclick=&quot;x&amp;amp;";
         assert_eq!(html.out, format!("<td title=\"{escaped}\">{escaped}</td>"));
+    }
+
+    /// Check where a name can be broken, and that it stays text.
+    #[test]
+    fn a_name_is_broken_between_its_parts() {
+        let mut html = Html::default();
+        html.name("a::b__c_<_");
+        assert_eq!(html.out, "a::<wbr/>b__<wbr/>c_<wbr/>&lt;_");
     }
 
     /// Check that no character that means something in HTML counts as harmless.
