@@ -315,9 +315,11 @@ impl Provisioner {
         let target = target.join("ukci/build");
         let built = bundle::build(&spec.project, root, &toolchain, instrument.as_ref(), &target, &log).await;
         let bundle = Rc::new(built.map_err(|error| match error {
-            BundleError::Process(_) | BundleError::Metadata(_) | BundleError::Read { .. } | BundleError::Objects(_) => {
-                NoBundle::Toolchain(error.to_string())
-            }
+            BundleError::Process(_)
+            | BundleError::Metadata(_)
+            | BundleError::Read { .. }
+            | BundleError::Target { .. }
+            | BundleError::Objects(_) => NoBundle::Toolchain(error.to_string()),
             BundleError::Compile { .. } | BundleError::Empty { .. } => NoBundle::Compile(error.to_string()),
         })?);
         // Before cargo is let go: the next LLVM's build replaces the executables.
