@@ -185,7 +185,21 @@ impl Exporter {
             command.arg("-object").arg(object);
         }
         let output = run(&mut command)?;
-        Ok(Report::from_reader(lcov::Reader::new(output.stdout.as_slice()))?)
+        let mut report = Report::from_reader(lcov::Reader::new(output.stdout.as_slice()))?;
+        make_addable(&mut report);
+        Ok(report)
+    }
+}
+
+/// Makes counts such that those of thousands of cells can be added up, which lcov does without a check. A count may be the difference
+/// of two counters, of which one has missed a step, and is then below zero: llvm-cov prints that as a number of 64 bits. It says no
+/// more than 0 does.
+fn make_addable(report: &mut Report) {
+    const LARGEST: u64 = u64::MAX >> 24;
+    for section in report.sections.values_mut() {
+        for line in section.lines.values_mut() {
+            line.count = if line.count > i64::MAX.cast_unsigned() { 0 } else { line.count.min(LARGEST) };
+        }
     }
 }
 
@@ -223,4 +237,24 @@ fn run(command: &mut Command) -> Result<Output, ExportError> {
         return Ok(output);
     }
     Err(ExportError::Tool { tool, status: output.status.to_string(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use lcov::report::Merge as _;
+
+    use super::*;
+
+    /// Check that a count below zero is none, and that the largest ones can be added up.
+    #[test]
+    fn any_counts_can_be_added() {
+        let text = "SF:a.c\nDA:1,18446744073709551615\nDA:2,9223372036854775807\nDA:3,7\nend_of_record\n";
+        let mut report = Report::from_reader(lcov::Reader::new(text.as_bytes())).unwrap();
+        make_addable(&mut report);
+        let mut sum = report.clone();
+        (0..100_000).for_each(|_| sum.merge_lossy(report.clone()));
+        let section = sum.sections.values().next().unwrap();
+        let counts: Vec<u64> = section.lines.values().map(|line| line.count).collect();
+        assert!(counts[0] == 0 && counts[1] > u64::MAX / 1000 && counts[2] == 7 * 100_001, "{counts:?}");
+    }
 }
