@@ -241,8 +241,6 @@ fn run(command: &mut Command) -> Result<Output, ExportError> {
 
 #[cfg(test)]
 mod tests {
-    use lcov::report::Merge as _;
-
     use super::*;
 
     /// Check that a count below zero is none, and that the largest ones can be added up.
