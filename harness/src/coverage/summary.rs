@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::lines::{FileLines, Function, LineTable, NoData};
-use super::policy::{Policy, Shortfall};
+use super::policy::{Policy, Share, Shortfall};
 
 /// How much of each file and function ran, and where only.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -14,6 +14,8 @@ pub struct Summary {
     pub schema: u32,
     /// How many cells left something.
     pub cells: usize,
+    /// All files together.
+    pub all: Portion,
     /// In the order of their paths.
     pub files: Vec<FileSummary>,
     /// Floors of the policy that are not reached.
@@ -63,6 +65,12 @@ pub struct Portion {
     pub percent: f64,
 }
 
+impl From<Share> for Portion {
+    fn from(share: Share) -> Self {
+        Self { covered: share.covered, total: share.total, percent: share.percent() }
+    }
+}
+
 /// Lines that ran in the same cells, which are not all that have data.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Only {
@@ -76,9 +84,14 @@ impl Summary {
     /// Sums the table up as the policy demands.
     #[must_use]
     pub fn new(table: &LineTable, cells: usize, policy: &Policy) -> Self {
+        let all = table.files.iter().map(|file| policy.share(file, None)).fold(Share::default(), |all, file| Share {
+            covered: all.covered + file.covered,
+            total: all.total + file.total,
+        });
         Self {
             schema: 1,
             cells,
+            all: all.into(),
             files: table.files.iter().map(|file| summarise(file, policy)).collect(),
             shortfalls: policy.shortfalls(table),
             no_data: table.no_data.clone(),
@@ -87,10 +100,7 @@ impl Summary {
 }
 
 fn summarise(file: &FileLines, policy: &Policy) -> FileSummary {
-    let portion = |function: Option<&Function>| {
-        let share = policy.share(file, function);
-        Portion { covered: share.covered, total: share.total, percent: share.percent() }
-    };
+    let portion = |function: Option<&Function>| policy.share(file, function).into();
     let functions = file.functions.iter().map(|function| FunctionSummary {
         name: function.name.clone(),
         share: portion(Some(function)),

@@ -25,6 +25,7 @@ pub fn render(summary: &Summary, style: Style) -> String {
             row(&mut out, &format!("  {}", function.name), function.share, Some(function.cells));
         }
     }
+    row(&mut out, "all", summary.all, None);
     for file in &summary.files {
         groups(&mut out, file, style);
     }
@@ -161,6 +162,7 @@ mod tests {
         Summary {
             schema: 1,
             cells: 4,
+            all: half,
             files: vec![FileSummary {
                 path: "tracer/src/bpf/tracer.bpf.c".into(),
                 share: half,
