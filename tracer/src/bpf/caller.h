@@ -21,6 +21,14 @@ static __always_inline void touch(__u64 from, bool sleepable)
 		bpf_copy_from_user(&byte, 1, (void *)from);
 }
 
+/* Like bpf_probe_read_user_str(), which before 6.16 says of an empty string that 0 bytes were read, and not its NUL. */
+static __always_inline long read_string(void *to, __u32 size, __u64 from)
+{
+	long n = bpf_probe_read_user_str(to, size, (void *)from);
+
+	return n ? n : 1;
+}
+
 /*
  * Sends a string of the caller, of less than PAYLOAD_LARGE bytes, without its NUL. Returns 0, NO_ROOM, or
  * PART_NOT_RESIDENT, and then nothing was sent.
@@ -34,14 +42,14 @@ __noinline int send_string(__u64 exec, __u32 field, __u64 from)
 	rec = reserve_data(exec, field, 0, 0, PAYLOAD_SMALL);
 	if (!rec)
 		return NO_ROOM;
-	n = bpf_probe_read_user_str(payload(rec), PAYLOAD_SMALL, (void *)from);
+	n = read_string(payload(rec), PAYLOAD_SMALL, from);
 	if (n == PAYLOAD_SMALL) {
 		/* Perhaps cut. */
 		bpf_ringbuf_discard(rec, QUIET);
 		rec = reserve_data(exec, field, 0, 0, PAYLOAD_LARGE);
 		if (!rec)
 			return NO_ROOM;
-		n = bpf_probe_read_user_str(payload(rec), PAYLOAD_LARGE, (void *)from);
+		n = read_string(payload(rec), PAYLOAD_LARGE, from);
 	}
 	if (n <= 0) {
 		bpf_ringbuf_discard(rec, QUIET);
@@ -96,7 +104,7 @@ __noinline int list_step(__u32 slot)
 	used = s->used;
 	opaque(used);
 	used &= PAYLOAD_LARGE - 1;
-	n = bpf_probe_read_user_str(s->bytes + used, PIECE, (void *)string);
+	n = read_string(s->bytes + used, PIECE, string);
 	if (n <= 0)
 		return PART_NOT_RESIDENT;
 	if (n == PIECE) {

@@ -56,6 +56,10 @@ const CASES: &[Case] = &[
     ("vfork", vfork),
     ("an exec after an exec that failed", after_failure),
     ("ENOENT", |teller| fail(teller, b"/no/such/file")),
+    ("ENOENT of an empty name", |teller| fail(teller, b"")),
+    ("ENOENT with empty strings, and some of which just fit into what is read at once", |teller| {
+        fail_with(teller, b"/no/such/file", vec![Vec::new(), vec![b'x'; 255], Vec::new(), vec![b'y'; 510], Vec::new()]);
+    }),
     ("ENOTDIR", |teller| fail(teller, b"/proc/version/x")),
     ("ENAMETOOLONG", |teller| fail(teller, &[b"/".as_slice(), &[b'n'; 300]].concat())),
     ("EACCES", |teller| failing_file(teller, 0o644, b"#!/bin/sh\n")),
