@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A kernel that can preempt a program, as those from 7.0 on do, skips it for another task on the same CPU that comes to it
+ * A kernel that can preempt a program, as with CONFIG_PREEMPT_LAZY and from 7.0 on, skips it for another task on the same CPU that comes to it
  * meanwhile. So the tracepoints and the entry and return of the native calls have a second program each, `again`. It does
  * what the first was skipped for, which is seldom or little: so that hardly anybody is preempted in it. Where it is skipped
  * too, the kernel counts that in its recursion_misses. Of these, user space takes off those for which the first had run, and

@@ -1,4 +1,4 @@
-//! What the kernel takes for each hook, found by trying with a program of two instructions: [`Kernel`].
+//! What the kernel takes for each hook, found by trying with programs of two or three instructions: [`Kernel`].
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
